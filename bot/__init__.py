@@ -1,0 +1,1 @@
+"""Talks: platforms in, replies out."""

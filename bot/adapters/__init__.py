@@ -1,0 +1,1 @@
+"""Platforms: each translates its events to a `Request` and delivers the reply."""

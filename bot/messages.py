@@ -1,0 +1,129 @@
+"""The common language of platforms and handlers: plain data, standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Language = Literal["en", "zh"]
+Outcome = Literal["answer", "refusal", "busy", "error"]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One earlier message of a conversation."""
+
+    role: Literal["user", "assistant"]
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that came with a request; its bytes stay with the platform until a handler asks."""
+
+    name: str
+    size: int | None
+    """Bytes as the platform declares them; None if it doesn't say."""
+    reference: str
+    """What the platform's `Download` needs to fetch it: an address, a file id or a local path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One thing that a person asked of the bot, whatever the platform."""
+
+    id: str
+    """The platform's own id of the event: the same event delivered twice has the same id."""
+    platform: str
+    command: str
+    """Names the handler: ask, search, summarise, upload, sources, forget, index."""
+    text: str
+    user: str
+    conversation: str
+    """The thread, direct message or tab that earlier turns belong to."""
+    scope: str
+    """Where a file that comes with this request is granted."""
+    audience: frozenset[str]
+    """The scopes that the destination may see now, from the verified event."""
+    language: Language | None = None
+    """The interface language where the platform tells it; None means the text's own."""
+    attachments: tuple[Attachment, ...] = ()
+    history: tuple[Turn, ...] | None = None
+    """Earlier turns where the platform keeps them; None means the bot remembers them itself."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of the command, as the command line names them (`k`, `rebuild`)."""
+    address: Mapping[str, str] = field(default_factory=dict)
+    """Where the adapter delivers the reply; nobody else reads it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A passage that supports a sentence: `quote` is `text[start:end]` of the document's text."""
+
+    number: int
+    document: str
+    page: int | None
+    section: str | None
+    quote: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the bot is doing now, in words; `done` of `total` where it can be counted."""
+
+    text: str
+    done: int | None = None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What retrieval found, shown while the answer is being written."""
+
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyChunk:
+    """A checked sentence of the answer with the passages that support it; never taken back."""
+
+    text: str
+    """Plain text, never markup; it carries the white space that follows the sentence."""
+    citations: tuple[Citation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The end of every request: an answer, a refusal, a "busy" or an error, in words."""
+
+    outcome: Outcome
+    text: str
+    language: Language
+    chunks: tuple[ReplyChunk, ...] = ()
+    """The sentences of `text` where it is a generated answer; else empty."""
+    citations: tuple[Citation, ...] = ()
+    model: str | None = None
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+    data: Any = None
+    """The command's result as JSON, in the shape that the command line prints with `--json`."""
+
+
+ReplyEvent = Status | Sources | ReplyChunk | Reply
+
+Handle = Callable[[Request], AsyncIterator[ReplyEvent]]
+"""Answers a request: any number of events, of which exactly the last is a `Reply`; never raises."""
+
+Download = Callable[[Attachment, Path, int], Awaitable[None]]
+"""Writes an attachment's bytes to a path and stops with `AttachmentError` past so many bytes."""
+
+
+class AttachmentError(Exception):
+    """An attachment that cannot be had: `code` is a document error's code, the text says why."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code

@@ -1,0 +1,1 @@
+"""Answers and learns; knows no platform."""

@@ -1,0 +1,41 @@
+"""Who may see what: every document is granted to a scope, every question carries an audience."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+PUBLIC = "public"
+_KINDS = {"folder": 2, "slack": 4, "discord": 3}
+
+
+class InvalidScope(ValueError):
+    """A scope string that names no kind of place."""
+
+
+def check_scope(scope: str) -> str:
+    """Return `scope` if it is `public`, `folder:NAME`, `slack:ENTERPRISE:TEAM:CHANNEL` or
+    `discord:GUILD:CHANNEL`; raise `InvalidScope` otherwise."""
+    parts = scope.split(":")
+    if scope != PUBLIC and (_KINDS.get(parts[0]) != len(parts) or not all(parts[1:])):
+        raise InvalidScope(
+            f"{scope!r} is not a scope: use public, folder:NAME, slack:ENTERPRISE:TEAM:CHANNEL "
+            "or discord:GUILD:CHANNEL"
+        )
+    return scope
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """The scopes that whoever reads the answer may see; an empty one sees nothing."""
+
+    scopes: frozenset[str]
+
+    @classmethod
+    def of(cls, scopes: Iterable[str]) -> Audience:
+        """Return the audience of these scopes; raise `InvalidScope` for a malformed one."""
+        return cls(frozenset(check_scope(scope) for scope in scopes))
+
+    def sees(self, scope: str) -> bool:
+        """Tell whether a document granted to `scope` may be shown."""
+        return scope in self.scopes

@@ -1,0 +1,44 @@
+"""The errors that people hear about: each has a code and a sentence that says what to do."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class DocumentCode(StrEnum):
+    """Why a document cannot be learned."""
+
+    EMPTY = "empty"
+    TOO_LARGE = "too_large"
+    ENCRYPTED = "encrypted"
+    CORRUPT = "corrupt"
+    UNSUPPORTED = "unsupported"
+    NO_TEXT = "no_text"
+    TIMEOUT = "timeout"
+    CHANGED = "changed"
+    UNREADABLE = "unreadable"
+
+
+class TeamglmError(Exception):
+    """An error whose text is one sentence for the person who asked, saying what to do."""
+
+
+class DocumentError(TeamglmError):
+    """A document that cannot be learned; `code` is stable, the text is for the log."""
+
+    def __init__(self, code: DocumentCode, detail: str = "") -> None:
+        super().__init__(detail or code.value)
+        self.code = code
+        self.detail = detail
+
+
+class ModelMissing(TeamglmError):
+    """A model's files are not on this machine; the text names the command that gets them."""
+
+
+class ModelFailed(TeamglmError):
+    """A model could not be loaded or broke while it was answering."""
+
+
+class StoreUnavailable(TeamglmError):
+    """The data folder cannot be opened or written; the text says which and why."""

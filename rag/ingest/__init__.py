@@ -1,0 +1,1 @@
+"""The one flow of a document: load, split, embed, stage, publish."""

@@ -1,0 +1,71 @@
+"""BM25 as sparse vectors: term frequencies on the passage's side, rarity on the question's.
+
+A passage's weights use a fixed average length, so that new documents never make stored vectors
+stale; document frequencies come from the database at query time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache
+
+import Stemmer
+
+_K1 = 1.2
+_B = 0.75
+_AVERAGE_TERMS = 160
+_TOKEN = re.compile(
+    r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+|[^\W_]+", re.UNICODE
+)
+_HAN_START = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
+_MIXED = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+|[^\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
+
+
+@lru_cache(maxsize=1)
+def _stemmer() -> Stemmer.Stemmer:
+    return Stemmer.Stemmer("english")
+
+
+def terms(text: str) -> list[str]:
+    """Return the terms of a text in order: bigrams of Han runs, stems of other words."""
+    found: list[str] = []
+    for token in _TOKEN.findall(unicodedata.normalize("NFKC", text).casefold()):
+        for run in _MIXED.findall(token):
+            if not _HAN_START.match(run):
+                found.append(_stemmer().stemWord(run))
+            elif len(run) == 1:
+                found.append(run)
+            else:
+                found.extend(run[i : i + 2] for i in range(len(run) - 1))
+    return found
+
+
+@lru_cache(maxsize=200_000)
+def term_id(term: str) -> int:
+    """Return the term's dimension in the sparse space: 31 bits of its hash."""
+    return int.from_bytes(hashlib.blake2b(term.encode(), digest_size=4).digest(), "big") >> 1
+
+
+def passage_weights(text: str) -> dict[int, float]:
+    """Return the BM25 term-frequency weight of every term of a passage, by dimension."""
+    counts = Counter(term_id(term) for term in terms(text))
+    norm = _K1 * (1 - _B + _B * counts.total() / _AVERAGE_TERMS)
+    return {term: count * (_K1 + 1) / (count + norm) for term, count in counts.items()}
+
+
+def rarity(frequency: int, passages: int) -> float:
+    """Return BM25's idf of a term that occurs in `frequency` of `passages`; always positive."""
+    return math.log(1 + (passages - frequency + 0.5) / (frequency + 0.5))
+
+
+def query_weights(text: str, frequencies: Mapping[int, int], passages: int) -> dict[int, float]:
+    """Return the rarity of every distinct term of a question, by dimension."""
+    return {
+        term: rarity(min(frequencies.get(term, 0), passages), passages)
+        for term in {term_id(term) for term in terms(text)}
+    }
