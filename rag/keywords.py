@@ -16,32 +16,26 @@ from functools import lru_cache
 
 import Stemmer
 
+from rag.language import HAN
+
 _K1 = 1.2
 _B = 0.75
 _AVERAGE_TERMS = 160
-_TOKEN = re.compile(
-    r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+|[^\W_]+", re.UNICODE
-)
-_HAN_START = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
-_MIXED = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+|[^\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]+")
-
-
-@lru_cache(maxsize=1)
-def _stemmer() -> Stemmer.Stemmer:
-    return Stemmer.Stemmer("english")
+_RUN = re.compile(rf"(?P<han>[{HAN}]+)|[^\W_{HAN}]+")
 
 
 def terms(text: str) -> list[str]:
     """Return the terms of a text in order: bigrams of Han runs, stems of other words."""
+    stemmer = Stemmer.Stemmer("english")  # not safe to share between threads, cheap to make
     found: list[str] = []
-    for token in _TOKEN.findall(unicodedata.normalize("NFKC", text).casefold()):
-        for run in _MIXED.findall(token):
-            if not _HAN_START.match(run):
-                found.append(_stemmer().stemWord(run))
-            elif len(run) == 1:
-                found.append(run)
-            else:
-                found.extend(run[i : i + 2] for i in range(len(run) - 1))
+    for match in _RUN.finditer(unicodedata.normalize("NFKC", text).casefold()):
+        run = match.group()
+        if not match["han"]:
+            found.append(stemmer.stemWord(run))
+        elif len(run) == 1:
+            found.append(run)
+        else:
+            found.extend(run[i : i + 2] for i in range(len(run) - 1))
     return found
 
 
