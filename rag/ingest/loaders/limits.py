@@ -1,0 +1,9 @@
+"""How much of a file is read before it counts as too large."""
+
+MAX_PAGES = 2_000
+MAX_CELLS = 2_000_000
+MAX_CHARACTERS = 10_000_000
+MAX_ENTRIES = 1_000
+MAX_EXPANDED_BYTES = 200 * 1024 * 1024
+MAX_EXPANSION = 100
+"""Times the size of the package."""

@@ -1,0 +1,77 @@
+"""Blocks under headings, gathered into one Document a section; the text itself made clean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from langchain_core.documents import Document
+
+from rag.language import HAN
+
+# Line breaks keep their meaning; other controls, lone surrogates, zero-width marks and pdfium's
+# hyphen marks have none. Zero-width joiners stay: emoji and some scripts need them.
+_BREAK = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
+_NOISE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u200b\u2060\ufeff\ufffe\uffff\ud800-\udfff]")
+_BLANKS = re.compile(r"(?<=\S)[^\S\n]+")
+_TAIL = re.compile(r"[^\S\n]+(?=\n|$)")
+_EMPTY_LINES = re.compile(r"\n{3,}")
+_HEADING_CHARACTERS = 120
+_WRAP = re.compile(rf"(?<=[{HAN}，。、；：？！（）《》“”])\s+(?=[{HAN}，。、；：？！（）《》“”])")
+
+
+def clean(text: str) -> str:
+    """Drop what nobody reads and fold white space; a line keeps its indentation."""
+    text = _NOISE.sub("", _BREAK.sub("\n", text)).replace("\t", "    ")
+    text = _TAIL.sub("", _BLANKS.sub(" ", text))
+    return _EMPTY_LINES.sub("\n\n", text).strip("\n")
+
+
+def flow(text: str) -> str:
+    """Return a paragraph as one line: white space folds to a space, within Chinese to nothing."""
+    return " ".join(_WRAP.sub("", text).split())
+
+
+def document(
+    text: str, *, page: int | None = None, section: str | None = None, pages: int | None = None
+) -> Document:
+    """Return a LangChain Document with the metadata that every parser here yields."""
+    return Document(text, metadata={"page": page, "section": section, "total_pages": pages})
+
+
+class Outline:
+    """Gathers blocks of text and yields one Document for each heading and what follows it."""
+
+    def __init__(self, title: str | None = None) -> None:
+        self._title = title
+        self._path: list[tuple[int, str]] = []
+        self._parts: list[str] = []
+        self._tight = False
+
+    def heading(self, level: int, text: str) -> Iterator[Document]:
+        """Close the section before this heading and open the heading's own."""
+        text = flow(text)
+        if not text:
+            return
+        yield from self.close()
+        self._path = [(depth, name) for depth, name in self._path if depth < level]
+        self._path.append((level, text[:_HEADING_CHARACTERS]))
+        self.block(text)
+
+    def block(self, text: str, *, tight: bool = False) -> None:
+        """Add a paragraph; two neighbouring tight ones (list items, table rows) share a block."""
+        text = text.rstrip()
+        if not text.strip():
+            return
+        if self._parts:
+            self._parts.append("\n" if tight and self._tight else "\n\n")
+        self._parts.append(text)
+        self._tight = tight
+
+    def close(self) -> Iterator[Document]:
+        """Yield what has been gathered, if anything."""
+        if self._parts:
+            path = " > ".join(name for _, name in self._path) or self._title
+            yield document("".join(self._parts), section=path)
+        self._parts = []
+        self._tight = False

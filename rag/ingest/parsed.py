@@ -1,0 +1,43 @@
+"""What a parser makes of a file, and what a splitter makes of that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+GAP = "\n\n"
+"""What stands between two segments in the text of a version."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A run of text under one heading of one page."""
+
+    text: str
+    page: int | None
+    """The PDF page, slide or sheet, counted from 1; None where a format has none."""
+    section: str | None
+    """The heading path, "A > B"."""
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A file's text in reading order; never empty."""
+
+    segments: tuple[Segment, ...]
+    pages: int | None
+
+    @cached_property
+    def text(self) -> str:
+        """Join the segments: the version's text, which every offset counts code points of."""
+        return GAP.join(segment.text for segment in self.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A passage: `parsed.text[start:end]`, with the page and section where it starts."""
+
+    start: int
+    end: int
+    page: int | None
+    section: str | None
