@@ -1,0 +1,70 @@
+"""A checkpoint folder on disk: what is in it, and the sentence for what is not."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from rag.errors import ModelFailed, ModelMissing
+
+_INDEX = "model.safetensors.index.json"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the JSON object in `path`, {} if there is no such file; raise `ModelFailed`."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ModelFailed(f"{path} cannot be read as JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ModelFailed(f"{path} cannot be read: a JSON object was expected.")
+    return value
+
+
+def read_config(folder: Path, source: str) -> dict[str, Any]:
+    """Return the folder's config.json; raise `ModelMissing` that says how to get it from `source`,
+    the name that the checkpoint is published under."""
+    config = read_json(folder / "config.json")
+    if not config:
+        raise ModelMissing(f"There is no model in {folder}{_remedy(folder, source)}")
+    return config
+
+
+def shards(folder: Path, source: str) -> list[Path]:
+    """Return the folder's safetensors files; raise `ModelMissing` for one that is absent and
+    `ModelFailed` where there are only pickles."""
+    listed = read_json(folder / _INDEX).get("weight_map", {})
+    # An index names files beside it: only their last part counts, wherever it may point.
+    files = [folder / name for name in sorted({Path(str(file)).name for file in listed.values()})]
+    files = files or sorted(folder.glob("*.safetensors"))
+    absent = [file.name for file in files if not file.is_file()]
+    if absent:
+        names = ", ".join(absent)
+        raise ModelMissing(
+            f"The model in {folder} is incomplete, {names} isn't there{_remedy(folder, source)}"
+        )
+    if not files and any(folder.glob("*.bin")):
+        raise ModelFailed(
+            f"{folder} has its weights only as pickles (.bin), which can run code when they are "
+            "opened and so are never loaded: get the checkpoint with .safetensors files."
+        )
+    if not files:
+        raise ModelMissing(f"There are no weights in {folder}{_remedy(folder, source)}")
+    return files
+
+
+def _remedy(folder: Path, source: str) -> str:
+    if source:
+        wanted = "--include '*.safetensors' '*.json' 'tokenizer*'"
+        return (
+            f". Get it with: hf download {shlex.quote(source)} {wanted} "
+            f"--local-dir {shlex.quote(str(folder))}"
+        )
+    return (
+        ": put the checkpoint's config.json, tokenizer and .safetensors files there, or choose "
+        "another chat_model in config.yaml."
+    )
