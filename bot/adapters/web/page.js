@@ -1,0 +1,98 @@
+// The bridge between the page's own HTML and Gradio's events. Gradio runs it once for each HTML
+// part, with `element`, `trigger`, `props`, `upload` and `watch`.
+const EVENTS = ['ask', 'regenerate', 'reset', 'summarise', 'forget', 'language', 'learn'];
+const send = (name, data) => { if (EVENTS.includes(name)) trigger(name, data); };
+const find = (selector) => element.querySelector(selector);
+const app = document.body;
+
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button');
+  if (!button) return;
+  const { action, show, confirm } = button.dataset;
+  if (action) send(action, { ...button.dataset });
+  if (action === 'summarise' || action === 'ask') app.dataset.view = 'chat';
+  if (show) app.dataset.view = show;
+  if (confirm) ask_first(button.dataset);
+});
+
+// A deletion is confirmed with the name that was on the button when it was pressed.
+function ask_first({ confirm, id, name }) {
+  const dialog = document.querySelector('dialog.confirm');
+  dialog.querySelector('p').textContent = dialog.dataset.sure.replace('%', () => name);
+  dialog.returnValue = '';
+  dialog.onclose = () => { if (dialog.returnValue === 'yes') send(confirm, { id, name }); };
+  dialog.showModal();
+}
+
+// The conversation scrolls with the answer unless its reader has scrolled up.
+const log = element.closest('#conversation');
+if (log) {
+  let follow = true;
+  log.addEventListener('scroll', () => {
+    follow = log.scrollTop + log.clientHeight > log.scrollHeight - 80;
+  });
+  let exchanges = 0;
+  watch('value', () => {
+    const now = log.querySelectorAll('.exchange').length;
+    if (follow || now > exchanges) log.scrollTop = log.scrollHeight;
+    exchanges = now;
+  });
+}
+
+// What a tab remembers survives a reload; the language is kept for other tabs too.
+if (element.closest('#store')) {
+  watch('value', () => {
+    try {
+      sessionStorage.setItem('teamglm', JSON.stringify(props.value));
+      localStorage.setItem('teamglm.language', props.value.language);
+    } catch { /* full or forbidden: the page works without */ }
+    document.documentElement.lang = props.value.language === 'zh' ? 'zh-CN' : 'en';
+  });
+}
+
+// Files: chosen or dropped, checked here, sent one after the other, then learned.
+const side = element.closest('#uploader');
+if (side) {
+  const files_of = (event) => event.dataTransfer?.types.includes('Files');
+  const panel = document.querySelector('#side');
+  panel.addEventListener('dragover', (event) => {
+    if (!files_of(event)) return;
+    event.preventDefault();
+    find('.drop').classList.add('over');
+  });
+  panel.addEventListener('dragleave', () => find('.drop').classList.remove('over'));
+  panel.addEventListener('drop', (event) => {
+    if (!files_of(event)) return;
+    event.preventDefault();
+    find('.drop').classList.remove('over');
+    send_files([...event.dataTransfer.files]);
+  });
+  element.addEventListener('change', (event) => {
+    const files = [...event.target.files];
+    event.target.value = '';
+    send_files(files);
+  });
+
+  async function send_files(files) {
+    const words = find('.drop').dataset;
+    const status = (text) => { find('.status').textContent = text; };
+    const refuse = (text, name) => {
+      const line = document.createElement('li');
+      line.textContent = text.replace('%', () => name);
+      find('.refused').append(line);
+    };
+    find('.refused').replaceChildren();
+    const sent = [];
+    for (const [index, file] of files.entries()) {
+      if (file.size > Number(words.limit)) { refuse(words.tooLarge, file.name); continue; }
+      status(words.sending.replace('{name}', () => file.name)
+        .replace('{done}', index + 1).replace('{total}', files.length));
+      try {
+        const { path } = await upload(file);
+        sent.push({ reference: path, name: file.name, size: file.size });
+      } catch { refuse(words.notSent, file.name); }
+    }
+    status(sent.length ? words.received : '');
+    if (sent.length) send('learn', { files: sent });
+  }
+}

@@ -1,0 +1,373 @@
+"""The page itself, in Gradio. Importing this takes seconds: the server does so in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+from gradio.routes import App
+from pydantic import BaseModel, TypeAdapter
+from starlette.routing import Mount
+
+from bot.adapters.web import view
+from bot.adapters.web.session import Exchange, Session
+from bot.adapters.web.talk import LocalDownload, Talk
+from bot.adapters.web.text import say
+from bot.messages import Attachment, Reply, Status
+
+Updates = dict[Any, Any]
+
+
+class Sent(BaseModel):
+    """A file that the browser says it has sent."""
+
+    name: str
+    size: int
+    reference: str
+
+
+_SENT = TypeAdapter(list[Sent])
+
+_SANS = (
+    "system-ui",
+    "-apple-system",
+    "Segoe UI",
+    "Roboto",
+    "Helvetica Neue",
+    "Noto Sans",
+    "PingFang SC",
+    "Hiragino Sans GB",
+    "Microsoft YaHei",
+    "Noto Sans CJK SC",
+    "WenQuanYi Micro Hei",
+    "sans-serif",
+)
+_MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", "monospace")
+
+
+def asset(name: str) -> str:
+    """Return the text of a file that lies beside this one."""
+    return files("bot.adapters.web").joinpath(name).read_text(encoding="utf-8")
+
+
+def head() -> str:
+    """Return what stands in the page's head: the style and the tab's memory."""
+    return f"<style>{asset('page.css')}</style><script>{asset('head.js')}</script>"
+
+
+def theme() -> gr.themes.Base:
+    """Return a theme that needs no font from elsewhere."""
+    return gr.themes.Base(
+        font=[gr.themes.Font(name) for name in _SANS],
+        font_mono=[gr.themes.Font(name) for name in _MONO],
+    )
+
+
+class Page:
+    """The page's parts and what happens on each event; its state lives in the browser."""
+
+    def __init__(
+        self,
+        talk: Talk,
+        download: LocalDownload,
+        *,
+        max_upload_bytes: int,
+        examples: Sequence[str],
+        ready: Callable[[], str | None],
+        history_turns: int,
+        refresh_seconds: tuple[float, float],
+    ) -> None:
+        self._talk = talk
+        self._download = download
+        self.max_upload_bytes = max_upload_bytes
+        self._examples = examples
+        self._ready = ready
+        self._history = history_turns
+        self._busy_seconds, self._idle_seconds = refresh_seconds
+        self.blocks = gr.Blocks(title="TeamGLM", analytics_enabled=False)
+        with self.blocks:
+            self._lay_out()
+            self._wire()
+        self.blocks.queue(default_concurrency_limit=None)
+
+    def _lay_out(self) -> None:
+        script = asset("page.js")
+        blank = Session()
+
+        def part(name: str, value: str) -> gr.HTML:
+            return gr.HTML(value, elem_id=name, js_on_load=script, apply_default_css=False)
+
+        starting = view.State("loading", say("en", "starting"))
+        self._store = gr.HTML(
+            blank.model_dump(),
+            html_template="",
+            elem_id="store",
+            js_on_load=script,
+            visible="hidden",
+        )
+        self._header = part("header", view.header("en", starting))
+        with gr.Row(elem_id="main"):
+            with gr.Column(elem_id="chat"):
+                self._conversation = part("conversation", view.conversation(blank, ()))
+                with gr.Column(elem_id="composer"):
+                    self._box = gr.Textbox(
+                        lines=1,
+                        max_lines=6,
+                        label=say("en", "ask"),
+                        placeholder=say("en", "ask"),
+                        show_label=False,
+                        container=False,
+                        submit_btn=say("en", "send"),
+                        autofocus=True,
+                        elem_id="question",
+                    )
+                    self._hint = gr.HTML(say("en", "hint"), elem_id="hint", apply_default_css=False)
+            with gr.Column(elem_id="side"):
+                self._uploader = part(
+                    "uploader", view.uploader("en", self.max_upload_bytes, view.Receipts())
+                )
+                self._documents = part("documents", view.documents("en", ()))
+        self._confirm = part("confirm", view.confirm("en"))
+        self._seen = gr.State("")
+        self._timer = gr.Timer(self._busy_seconds)
+
+    def _wire(self) -> None:
+        quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+        chat = [self._store, self._conversation, self._box]
+        look = [self._header, self._documents, self._timer, self._seen]
+        words = [
+            self._store,
+            self._conversation,
+            self._box,
+            self._hint,
+            self._uploader,
+            self._confirm,
+            *look,
+        ]
+        self.blocks.load(
+            self._open, self._store, words, js="() => [window.teamglm.restore()]", **quiet
+        )
+        self.blocks.unload(self._leave)
+        self._timer.tick(self._refresh, [self._store, self._seen], look, **quiet)
+        self._header.language(self._speak, [self._store], words, **quiet)
+        self._box.submit(self._type, [self._store, self._box], chat, **quiet)
+        self._conversation.ask(self._press, self._store, chat, **quiet)
+        self._conversation.regenerate(self._again, self._store, chat, **quiet)
+        self._conversation.reset(self._reset, self._store, chat, **quiet)
+        self._documents.summarise(self._summarise, self._store, chat, **quiet)
+        self._box.stop(self._stop, None, None, queue=False, **quiet)
+        files_in = self._uploader.learn(
+            self._learn, self._store, self._uploader, trigger_mode="multiple", **quiet
+        )
+        gone = self._documents.forget(
+            self._forget, self._store, self._uploader, trigger_mode="multiple", **quiet
+        )
+        for event in (files_in, gone):
+            event.then(self._refresh, [self._store, self._seen], look, **quiet)
+
+    # The tab
+
+    async def _open(self, stored: Any, request: gr.Request) -> Updates:
+        session = Session.restore(stored)
+        session.interrupt()
+        return {**self._words(session), **await self._look(session, "", _tab(request))}
+
+    async def _speak(self, stored: Any, request: gr.Request, event: gr.EventData) -> Updates:
+        session = Session.restore(stored)
+        session.language = "zh" if event.language == "zh" else "en"
+        return {**self._words(session), **await self._look(session, "", _tab(request))}
+
+    async def _leave(self, request: gr.Request) -> None:
+        await self._talk.stop(_tab(request))
+
+    def _words(self, session: Session) -> Updates:
+        language = session.language
+        ask = say(language, "ask")
+        return {
+            **self._chat(session),
+            self._box: gr.Textbox(label=ask, placeholder=ask, **_buttons(session)),
+            self._hint: say(language, "hint"),
+            self._uploader: view.uploader(language, self.max_upload_bytes, view.Receipts()),
+            self._confirm: view.confirm(language),
+        }
+
+    # What the bot is up to
+
+    async def _refresh(self, stored: Any, seen: str, request: gr.Request) -> Updates:
+        return await self._look(Session.restore(stored), seen, _tab(request))
+
+    async def _look(self, session: Session, seen: str, tab: str) -> Updates:
+        language = session.language
+        reply = await self._talk.reply(self._talk.request("sources", "", tab, language))
+        failed = reply.outcome != "answer"
+        rows: Sequence[Mapping[str, Any]] = () if failed or not reply.data else reply.data
+        now = view.state(language, self._ready(), rows)
+        if failed and now.kind != "loading":
+            now = view.State("error", reply.text)
+        top = view.header(language, now)
+        listed = view.documents(language, rows, reply.text if failed else "")
+        if top + listed == seen:
+            return {self._seen: gr.skip()}
+        busy = now.kind != "ready"
+        return {
+            self._header: top,
+            self._documents: listed,
+            self._timer: gr.Timer(self._busy_seconds if busy else self._idle_seconds),
+            self._seen: top + listed,
+        }
+
+    # The conversation
+
+    def _chat(self, session: Session) -> Updates:
+        return {
+            self._store: session.model_dump(),
+            self._conversation: view.conversation(session, self._examples),
+        }
+
+    async def _type(self, stored: Any, typed: str, request: gr.Request) -> AsyncIterator[Updates]:
+        if typed.strip():
+            async for updates in self._answer(stored, Exchange.of(typed.strip()), request):
+                yield updates
+
+    async def _press(
+        self, stored: Any, request: gr.Request, event: gr.EventData
+    ) -> AsyncIterator[Updates]:
+        async for updates in self._answer(stored, Exchange.of(event.question), request):
+            yield updates
+
+    async def _summarise(
+        self, stored: Any, request: gr.Request, event: gr.EventData
+    ) -> AsyncIterator[Updates]:
+        exchange = Exchange(
+            command="summarise", question=f"/summarise {event.name}", target=event.id
+        )
+        async for updates in self._answer(stored, exchange, request):
+            yield updates
+
+    async def _again(self, stored: Any, request: gr.Request) -> AsyncIterator[Updates]:
+        session = Session.restore(stored)
+        if session.exchanges:
+            exchange = session.exchanges.pop().again()
+            async for updates in self._answer(session.model_dump(), exchange, request):
+                yield updates
+
+    async def _answer(
+        self, stored: Any, exchange: Exchange, request: gr.Request
+    ) -> AsyncIterator[Updates]:
+        tab, session = _tab(request), Session.restore(stored)
+        if self._talk.answering(tab):
+            yield {self._store: gr.skip()}
+            return
+        session.open(exchange)
+        if not exchange.target:
+            exchange.apply(
+                Reply("error", say(session.language, "summarise_what"), session.language)
+            )
+            yield {**self._chat(session), self._box: gr.Textbox(value="", **_buttons(session))}
+            return
+        yield {**self._chat(session), self._box: gr.Textbox(value="", **_buttons(session))}
+        asked = self._talk.request(
+            exchange.command,
+            exchange.target,
+            tab,
+            session.language,
+            history=session.history(self._history),
+        )
+        async for events in self._talk.answer(tab, asked):
+            for event in events:
+                exchange.apply(event)
+            yield self._chat(session)
+        session.interrupt()
+        yield {**self._chat(session), self._box: gr.Textbox(**_buttons(session))}
+
+    async def _stop(self, request: gr.Request) -> None:
+        await self._talk.stop(_tab(request))
+
+    def _reset(self, stored: Any) -> Updates:
+        session = Session(language=Session.restore(stored).language)
+        return {**self._chat(session), self._box: gr.Textbox(value="", **_buttons(session))}
+
+    # The documents
+
+    async def _learn(
+        self, stored: Any, request: gr.Request, event: gr.EventData
+    ) -> AsyncIterator[str]:
+        language = Session.restore(stored).language
+        attachments = tuple(
+            Attachment(Path(sent.name).name, sent.size, sent.reference)
+            for sent in _SENT.validate_python(event.files)
+            if self._download.holds(sent.reference)
+        )
+        asked = self._talk.request("upload", "", _tab(request), language, attachments=attachments)
+        async for events in self._talk.carry_out(asked):
+            yield view.uploader(language, self.max_upload_bytes, _receipts(events[-1]))
+
+    async def _forget(self, stored: Any, request: gr.Request, event: gr.EventData) -> str:
+        language = Session.restore(stored).language
+        reply = await self._talk.reply(
+            self._talk.request("forget", event.id, _tab(request), language)
+        )
+        return view.uploader(language, self.max_upload_bytes, _receipts(reply))
+
+
+def _tab(request: gr.Request) -> str:
+    return str(request.session_hash)
+
+
+def _buttons(session: Session) -> dict[str, Any]:
+    answering = bool(session.exchanges) and session.exchanges[-1].outcome == "running"
+    return {
+        "submit_btn": False if answering else say(session.language, "send"),
+        "stop_btn": say(session.language, "stop") if answering else False,
+    }
+
+
+def _receipts(event: object) -> view.Receipts:
+    match event:
+        case Status():
+            return view.Receipts(event.text, event.done, event.total)
+        case Reply():
+            lines = event.text.splitlines()
+            kinds = [str(row.get("state")) for row in event.data] if _rows(event.data) else []
+            if len(kinds) != len(lines):
+                kinds = ["ready" if event.outcome == "answer" else "failed"] * len(lines)
+            return view.Receipts(lines=list(zip(kinds, lines, strict=True)))
+    return view.Receipts()
+
+
+def _rows(data: object) -> bool:
+    return isinstance(data, list) and all(isinstance(row, Mapping) for row in data)
+
+
+async def mount(stack: AsyncExitStack, page: Page, upload_folder: Path) -> FastAPI:
+    """Return the page as an application that runs until the stack is closed."""
+    app: FastAPI = gr.mount_gradio_app(
+        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        page.blocks,
+        path="/",
+        footer_links=[],
+        run_history=False,
+        favicon_path=str(Path(__file__).with_name("favicon.svg")),
+        show_error=False,
+        max_file_size=page.max_upload_bytes,
+        ssr_mode=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        theme=theme(),
+        head=head(),
+    )
+    inner = next(route.app for route in app.routes if isinstance(route, Mount))
+    assert isinstance(inner, App)  # noqa: S101 - what mounting is for
+    inner.uploaded_file_dir = str(upload_folder)
+    # Gradio's queue polls a thousand times a second, a tenth of a core for nothing.
+    queue = page.blocks._queue
+    queue.sleep_when_free = queue.progress_update_sleep_when_free = 0.02
+    await stack.enter_async_context(app.router.lifespan_context(app))
+    # Last in, first out: the queue and the tabs' heartbeats end before the application does.
+    stack.callback(page.blocks.close, verbose=False)
+    return app

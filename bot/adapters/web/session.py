@@ -1,0 +1,155 @@
+"""What one tab remembers: its language and its conversation, as the browser stores them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field, ValidationError
+
+from bot.messages import (
+    Citation,
+    Language,
+    Reply,
+    ReplyChunk,
+    ReplyEvent,
+    Sources,
+    Status,
+    Turn,
+)
+
+KEPT = 50
+"""Exchanges that a tab keeps."""
+
+_SUMMARISE = ("/summarise", "/summarize", "/总结", "/摘要")
+
+
+class Passage(BaseModel):
+    """A passage that an answer rests on."""
+
+    number: int
+    document: str
+    page: int | None = None
+    section: str | None = None
+    quote: str
+
+    @classmethod
+    def of(cls, citation: Citation) -> Passage:
+        """Return what the page shows of a citation."""
+        return cls(
+            number=citation.number,
+            document=citation.document,
+            page=citation.page,
+            section=citation.section,
+            quote=citation.quote,
+        )
+
+
+class Sentence(BaseModel):
+    """A sentence of an answer with the numbers of its passages."""
+
+    text: str
+    numbers: list[int]
+
+
+class Exchange(BaseModel):
+    """A question and what has come of it so far."""
+
+    command: Literal["ask", "summarise"] = "ask"
+    question: str
+    target: str
+    """What the handler gets: the question, or the document to summarise."""
+    outcome: Literal["running", "answer", "refusal", "busy", "error", "stopped"] = "running"
+    status: str = ""
+    reading: list[Passage] = Field(default_factory=list)
+    sentences: list[Sentence] = Field(default_factory=list)
+    passages: list[Passage] = Field(default_factory=list)
+    text: str = ""
+    """The whole reply where it has no sentences of its own."""
+
+    @classmethod
+    def of(cls, typed: str) -> Exchange:
+        """Return the exchange that a typed line opens: a question or `/summarise NAME`."""
+        word, _, rest = typed.partition(" ")
+        if word.lower() in _SUMMARISE:
+            return cls(command="summarise", question=typed, target=rest.strip())
+        return cls(question=typed, target=typed)
+
+    @property
+    def answer(self) -> str:
+        """The answer's plain text."""
+        return "".join(sentence.text for sentence in self.sentences) or self.text
+
+    def again(self) -> Exchange:
+        """Return the same question, unanswered."""
+        return Exchange(command=self.command, question=self.question, target=self.target)
+
+    def apply(self, event: ReplyEvent) -> None:
+        """Take in one event of the reply."""
+        match event:
+            case Status():
+                self.status = event.text
+            case Sources():
+                self.reading = [Passage.of(citation) for citation in event.citations]
+            case ReplyChunk():
+                self._add(event)
+            case Reply():
+                self.outcome = event.outcome
+                if event.chunks:
+                    self.sentences.clear()
+                    for chunk in event.chunks:
+                        self._add(chunk)
+                elif event.outcome != "answer" or not self.sentences:
+                    self.sentences.clear()
+                    self.text = event.text
+                self._cite(event.citations)
+
+    def _add(self, chunk: ReplyChunk) -> None:
+        numbers = [citation.number for citation in chunk.citations]
+        self.sentences.append(Sentence(text=chunk.text, numbers=numbers))
+        self._cite(chunk.citations)
+
+    def _cite(self, citations: tuple[Citation, ...]) -> None:
+        for passage in map(Passage.of, citations):
+            if passage not in self.passages:
+                self.passages.append(passage)
+        self.passages.sort(key=lambda passage: passage.number)
+
+
+class Session(BaseModel):
+    """One tab's language and conversation."""
+
+    language: Language = "en"
+    exchanges: list[Exchange] = Field(default_factory=list)
+
+    @classmethod
+    def restore(cls, stored: object) -> Session:
+        """Return what a browser stored, or a new session where that can't be read."""
+        try:
+            session = cls.model_validate(stored)
+        except ValidationError:
+            return cls()
+        session.exchanges = session.exchanges[-KEPT:]
+        return session
+
+    def open(self, exchange: Exchange) -> None:
+        """Add an exchange; the oldest ones go."""
+        self.exchanges = [*self.exchanges, exchange][-KEPT:]
+
+    def interrupt(self) -> None:
+        """Mark what was running as stopped: nobody is answering it any more."""
+        for exchange in self.exchanges:
+            if exchange.outcome == "running":
+                exchange.outcome = "stopped"
+
+    def history(self, exchanges: int) -> tuple[Turn, ...]:
+        """Return the messages of the last answered exchanges before the one that is open."""
+        told = [
+            exchange
+            for exchange in self.exchanges[:-1]
+            if exchange.outcome in ("answer", "refusal") and exchange.answer
+        ]
+        turns = []
+        for exchange in told[-exchanges:] if exchanges else []:
+            turns.append(Turn("user", exchange.question))
+            turns.append(Turn("assistant", exchange.answer))
+        return tuple(turns)
