@@ -92,7 +92,7 @@ class ReplyChunk:
     """A checked sentence of the answer with the passages that support it; never taken back."""
 
     text: str
-    """Plain text, never markup; it carries the white space that follows the sentence."""
+    """Plain text, never markup; it carries the white space before the sentence."""
     citations: tuple[Citation, ...] = ()
 
 
@@ -127,3 +127,7 @@ class AttachmentError(Exception):
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
         self.code = code
+
+
+class PlatformError(Exception):
+    """A platform refuses the bot; the text is one sentence that says what to do about it."""

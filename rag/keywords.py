@@ -18,9 +18,11 @@ import Stemmer
 
 from rag.language import HAN
 
-_K1 = 1.2
-_B = 0.75
+_K1 = 0.9
+_B = 0.4
 _AVERAGE_TERMS = 160
+MAX_WEIGHT = _K1 + 1
+"""What a term's weight approaches the more often it occurs."""
 _RUN = re.compile(rf"(?P<han>[{HAN}]+)|[^\W_{HAN}]+")
 
 

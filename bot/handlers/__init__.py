@@ -1,0 +1,1 @@
+"""Capabilities: one file each, all of them listed in `bot.app`."""

@@ -1,0 +1,109 @@
+"""Answer a question from the documents; say hello and what the bot is from the truth."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from bot.handlers.citing import replies
+from bot.loading import Loading
+from bot.messages import Language, Reply, ReplyEvent, Request, Status, Turn
+from bot.phrases import say
+from rag.audience import Audience
+from rag.pipeline import Exchange, RagPipeline
+from rag.records import Records
+
+_ABOUT = re.compile(
+    r"\W*(?:hi|hello|hey|help|good (?:morning|afternoon|evening)|thanks|thank you|"
+    r"(?:who|what) are you|what can you do|how do you work|"
+    r"你好|您好|嗨|早上好|下午好|晚上好|谢谢|帮助|你是谁|你是什么|你能做什么|你会做什么|你会什么)\W*",
+    re.IGNORECASE,
+)
+
+
+class Ask:
+    """Handles `ask`: one question through the whole pipeline."""
+
+    command = "ask"
+    uses_chat_model = True
+
+    def __init__(
+        self,
+        pipeline: RagPipeline,
+        records: Records,
+        *,
+        model: str,
+        history: int,
+        needs: Sequence[Loading],
+        remembered: int = 1000,
+    ) -> None:
+        self._pipeline = pipeline
+        self._records = records
+        self._model = model
+        self._history = history
+        self._needs = needs
+        self._remembered = remembered
+        self._conversations: OrderedDict[str, list[Exchange]] = OrderedDict()
+
+    async def handle(
+        self, request: Request, language: Language
+    ) -> AsyncGenerator[ReplyEvent, None]:
+        """Answer `request.text` for `request.audience`."""
+        question = request.text.strip()
+        audience = Audience.of(request.audience)
+        if not question:
+            yield Reply("error", say(language, "empty_question"), language)
+            return
+        if _ABOUT.fullmatch(question):
+            known = await asyncio.to_thread(self._records.sources, audience)
+            ready = sum(record.state == "ready" for record in known)
+            about = say(language, "about", documents=ready, model=self._model)
+            yield Reply("answer", about, language, model=self._model)
+            return
+        for part in self._needs:
+            if not part.done:
+                yield Status(say(language, "loading", what=say(language, part.what)))
+                await part.ready()
+        yield Status(say(language, "searching"))
+        if not await asyncio.to_thread(self._records.sources, audience):
+            yield Reply("refusal", say(language, "no_documents"), language, model=self._model)
+            return
+        history = self._earlier(request)
+        stream = self._pipeline.stream(question, audience, history)
+        async with aclosing(replies(stream, language, self._model)) as events:
+            async for event in events:
+                if isinstance(event, Reply) and event.outcome == "answer":
+                    self._remember(request, Exchange(question, event.text))
+                yield event
+
+    def _earlier(self, request: Request) -> list[Exchange]:
+        if not self._history:
+            return []
+        if request.history is not None:
+            return exchanges(request.history)[-self._history :]
+        return self._conversations.get(request.conversation, [])[-self._history :]
+
+    def _remember(self, request: Request, exchange: Exchange) -> None:
+        if not self._history or request.history is not None:
+            return
+        turns = self._conversations.setdefault(request.conversation, [])
+        turns[:] = [*turns, exchange][-self._history :]
+        self._conversations.move_to_end(request.conversation)
+        while len(self._conversations) > self._remembered:
+            self._conversations.popitem(last=False)
+
+
+def exchanges(turns: Sequence[Turn]) -> list[Exchange]:
+    """Pair each question with the answer that followed it; leave out what has no partner."""
+    pairs = []
+    asked: str | None = None
+    for turn in turns:
+        if turn.role == "user":
+            asked = turn.content
+        elif asked is not None:
+            pairs.append(Exchange(asked, turn.content))
+            asked = None
+    return pairs

@@ -1,0 +1,94 @@
+"""What the handlers that answer from documents share: events of the pipeline become replies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from bot import messages
+from bot.messages import Language, Reply, ReplyChunk, ReplyEvent, Sources, Status
+from bot.phrases import say
+from rag import citations
+from rag.pipeline import Event, Finished, Found, Progress, Sentence
+
+
+def cited(citation: citations.Citation) -> messages.Citation:
+    """Return a citation as the reply carries it."""
+    return messages.Citation(
+        citation.number,
+        citation.document,
+        citation.page,
+        citation.section,
+        citation.quote,
+        citation.start,
+        citation.end,
+    )
+
+
+async def replies(
+    events: AsyncGenerator[Event, None], language: Language, model: str
+) -> AsyncGenerator[ReplyEvent, None]:
+    """Yield a pipeline's events as the reply's; a refusal names the nearest documents."""
+    chunks: list[ReplyChunk] = []
+    numbers: dict[tuple[str, int, int], int] = {}
+    async for event in events:
+        match event:
+            case Found(found):
+                yield Status(say(language, "reading_sources", sources=_names(found, language)))
+                yield Sources(tuple(map(cited, found)))
+            case Progress(done, total) if total > 1:
+                yield Status(say(language, "summarising", done=done, total=total), done, total)
+            case Sentence(text, found):
+                chunks.append(_chunk(text if chunks else text.lstrip(), found, numbers))
+                yield chunks[-1]
+            case Finished():
+                yield _reply(event, chunks, language, model)
+
+
+def _chunk(
+    text: str, found: tuple[citations.Citation, ...], numbers: dict[tuple[str, int, int], int]
+) -> ReplyChunk:
+    """Number citations in the order in which the reader meets them; a quote keeps its number."""
+    numbered = []
+    for citation in found:
+        place = (citation.document_id, citation.start, citation.end)
+        number = numbers.setdefault(place, len(numbers) + 1)
+        numbered.append(
+            messages.Citation(
+                number,
+                citation.document,
+                citation.page,
+                citation.section,
+                citation.quote,
+                citation.start,
+                citation.end,
+            )
+        )
+    return ReplyChunk(text, tuple(numbered))
+
+
+def _reply(end: Finished, chunks: list[ReplyChunk], language: Language, model: str) -> Reply:
+    if end.outcome == "refusal":
+        text = say(language, "not_found")
+        if end.nearest:
+            separator = "、" if language == "zh" else ", "
+            space = "" if language == "zh" else " "
+            text += space + say(language, "nearest", documents=separator.join(end.nearest))
+        return Reply("refusal", text, language, model=model, timings_ms=end.timings_ms)
+    shown = {citation.number: citation for chunk in chunks for citation in chunk.citations}
+    return Reply(
+        "answer",
+        "".join(chunk.text for chunk in chunks).strip(),
+        language,
+        tuple(chunks),
+        tuple(shown[number] for number in sorted(shown)),
+        model,
+        end.timings_ms,
+    )
+
+
+def _names(found: tuple[citations.Citation, ...], language: Language) -> str:
+    names = []
+    for citation in found:
+        page = say(language, "page", page=citation.page) if citation.page else ""
+        names.append(citation.document + page)
+    return ("、" if language == "zh" else ", ").join(dict.fromkeys(names))

@@ -1,0 +1,45 @@
+"""Put errors in words for the person who asked."""
+
+from __future__ import annotations
+
+import errno
+
+from bot.messages import AttachmentError, Language
+from bot.phrases import PHRASES, say
+from rag.errors import DocumentError, StoreUnavailable, TeamglmError
+from rag.pipeline import AnswerTimeout, QuestionTooLong
+from rag.records import DocumentAmbiguous, DocumentUnknown
+
+_DISK = {errno.EROFS, errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EDQUOT}
+
+
+def explain(error: Exception, language: Language) -> str | None:
+    """Return a sentence that says what is wrong and what to do; None for an error of our own."""
+    if isinstance(error, DocumentUnknown | DocumentAmbiguous):
+        ambiguous = isinstance(error, DocumentAmbiguous)
+        return say(
+            language,
+            "ambiguous_document" if ambiguous else "unknown_document",
+            name=error.reference,
+        )
+    if isinstance(error, AnswerTimeout):
+        return say(language, "took_too_long")
+    if isinstance(error, QuestionTooLong):
+        return say(language, "question_too_long")
+    if isinstance(error, DocumentError):
+        return document_reason(language, error.code.value)
+    if isinstance(error, AttachmentError):
+        return document_reason(language, error.code)
+    if isinstance(error, StoreUnavailable):
+        return say(language, "read_only", reason=str(error))
+    if isinstance(error, OSError) and error.errno in _DISK:
+        return say(language, "read_only", reason=error.strerror)
+    if isinstance(error, TeamglmError):
+        return str(error)
+    return None
+
+
+def document_reason(language: Language, code: str, *, megabytes: int = 50) -> str:
+    """Return why a document can't be learned, and what to do, by the error's code."""
+    key = code if code in PHRASES else "unreadable"
+    return say(language, key, megabytes=megabytes)

@@ -1,0 +1,100 @@
+"""Summarise a document: one that is known here, or a file that comes with the request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bot.handlers.citing import replies
+from bot.loading import Loading
+from bot.messages import Download, Language, Reply, ReplyEvent, Request, Status
+from bot.phrases import say
+from rag.audience import Audience
+from rag.pipeline import RagPipeline
+from rag.records import Passage, Records
+
+
+class Summarise:
+    """Handles `summarise`: `request.text` names a document, or an attachment is read for once."""
+
+    command = "summarise"
+    uses_chat_model = True
+
+    def __init__(
+        self,
+        pipeline: RagPipeline,
+        records: Records,
+        read: Callable[[Path, str], list[Passage]],
+        downloads: Mapping[str, Download],
+        *,
+        model: str,
+        max_bytes: int,
+        needs: Sequence[Loading],
+    ) -> None:
+        self._pipeline = pipeline
+        self._records = records
+        self._read = read
+        """Parses and splits a file that isn't indexed; blocking, raises `DocumentError`."""
+        self._downloads = downloads
+        self._model = model
+        self._max_bytes = max_bytes
+        self._needs = needs
+
+    async def handle(
+        self, request: Request, language: Language
+    ) -> AsyncGenerator[ReplyEvent, None]:
+        """Yield progress, the summary's sentences with their passages, and the reply."""
+        reference = request.text.strip()
+        if not reference and not request.attachments:
+            yield Reply("error", say(language, "no_name"), language)
+            return
+        for part in self._needs:
+            if not part.done:
+                yield Status(say(language, "loading", what=say(language, part.what)))
+                await part.ready()
+        if request.attachments:
+            name = request.attachments[0].name
+            passages = await self._passages_of_attachment(request)
+        else:
+            audience = Audience.of(request.audience)
+            record = await asyncio.to_thread(self._records.find_document, reference, audience)
+            name = record.document
+            passages = await asyncio.to_thread(self._records.passages_of, record.id, audience)
+        if request.language is None:
+            # Nobody said which language to write in, so the document's own is the best guess.
+            chinese = sum(passage.language == "zh" for passage in passages)
+            language = "zh" if 2 * chinese > len(passages) else "en"
+        stream = self._pipeline.summarise(name, passages, language)
+        async with aclosing(replies(stream, language, self._model)) as events:
+            async for event in events:
+                if isinstance(event, Reply):
+                    yield replace(event, data=_data(event))
+                else:
+                    yield event
+
+    async def _passages_of_attachment(self, request: Request) -> list[Passage]:
+        attachment = request.attachments[0]
+        with TemporaryDirectory(prefix="teamglm-") as folder:
+            file = Path(folder) / "attachment"
+            await self._downloads[request.platform](attachment, file, self._max_bytes)
+            return await asyncio.to_thread(self._read, file, attachment.name)
+
+
+def _data(reply: Reply) -> dict[str, object]:
+    citations = [
+        {
+            "number": citation.number,
+            "document": citation.document,
+            "page": citation.page,
+            "section": citation.section,
+            "quote": citation.quote,
+            "start": citation.start,
+            "end": citation.end,
+        }
+        for citation in reply.citations
+    ]
+    return {"text": reply.text, "citations": citations, "timings_ms": dict(reply.timings_ms)}

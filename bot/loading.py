@@ -1,0 +1,31 @@
+"""Parts that take seconds to open: each opened once, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+
+class Loading:
+    """A part that opens in a thread; everyone who needs it waits for the same opening."""
+
+    def __init__(self, what: str, open_: Callable[[], None]) -> None:
+        self.what = what
+        """Names the part in `bot.phrases`."""
+        self._open = open_
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def done(self) -> bool:
+        """Tell whether the part is open."""
+        return bool(self._task and self._task.done() and not _failed(self._task))
+
+    async def ready(self) -> None:
+        """Return when the part is open; raise why it can't be, and try again when asked again."""
+        if self._task is None or (self._task.done() and _failed(self._task)):
+            self._task = asyncio.create_task(asyncio.to_thread(self._open))
+        await asyncio.shield(self._task)
+
+
+def _failed(task: asyncio.Task[None]) -> bool:
+    return task.cancelled() or task.exception() is not None

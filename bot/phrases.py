@@ -1,0 +1,153 @@
+"""What the bot itself says, in English and Chinese; nothing here comes from a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bot.messages import Language
+
+PHRASES: dict[str, tuple[str, str]] = {
+    # While it works
+    "loading": ("Loading {what} …", "正在加载{what}……"),
+    "the_embedding_model": ("the embedding model", "嵌入模型"),
+    "the_chat_model": ("the chat model", "对话模型"),
+    "waiting": ("{ahead} ahead of you …", "前面还有 {ahead} 个问题……"),
+    "searching": ("Searching the documents …", "正在查找文档……"),
+    "reading_sources": ("Reading {sources} …", "正在阅读{sources}……"),
+    "page": (" p. {page}", "第 {page} 页"),
+    "reading": ("{name}: reading", "{name}：正在读取"),
+    "embedding": ("{name}: reading {done} of {total}", "{name}：正在读取 {done}/{total}"),
+    "indexing": ("Reading documents: {done} of {total}", "正在读取文档：{done}/{total}"),
+    "summarising": ("Summarising part {done} of {total}", "正在总结第 {done}/{total} 部分"),
+    # Refusals
+    "not_found": (
+        "I can't find that in the documents.",
+        "我在文档中找不到相关内容。",
+    ),
+    "nearest": ("The nearest documents are: {documents}.", "最接近的文档是：{documents}。"),
+    "no_documents": (
+        "I don't know any documents here yet. Drop a file here or into a watched folder, "
+        "and ask again.",
+        "我在这里还没有任何文档。请在这里上传文件，或放进知识库文件夹，然后再问。",
+    ),
+    # Greetings and self-knowledge
+    "about": (
+        "I answer questions from your team's documents and show where each answer stands. "
+        "Ask me something, send me files to learn, or summarise one with /summarise NAME. "
+        "I know {documents} documents here; the chat model is {model}.",
+        "我根据团队的文档回答问题，并标明每个答案的出处。可以直接提问、发送文件让我学习，"
+        "或用 /summarise 文件名 总结文档。这里我知道 {documents} 份文档；对话模型是 {model}。",
+    ),
+    # Receipts
+    "learned": (
+        "{name}: {pages}{passages} passages, ready",
+        "{name}：{pages}{passages} 个段落，已就绪",
+    ),
+    "pages": ("{pages} pages, ", "{pages} 页，"),
+    "known": ("{name}: already known", "{name}：已经学过"),
+    "not_learned": ("{name}: {reason}", "{name}：{reason}"),
+    "no_attachment": (
+        "There is no file in this message: attach one.",
+        "这条消息没有文件，请附上文件。",
+    ),
+    "forgotten": (
+        "Forgot {name}: {versions} versions, {chunks} passages removed{verified}.",
+        "已忘记 {name}：删除了 {versions} 个版本、{chunks} 个段落{verified}。",
+    ),
+    "verified": (", and a search finds nothing of it", "，检索已找不到其内容"),
+    "file_still_there": (
+        " The file itself is still in its folder; I read it again when it changes.",
+        "文件本身仍在文件夹中；它改变后我会重新读取。",
+    ),
+    "sources_none": ("No documents are known here yet.", "这里还没有任何文档。"),
+    "sources_line": ("{name} · {chunks} passages · {state}", "{name} · {chunks} 个段落 · {state}"),
+    "state_ready": ("ready", "已就绪"),
+    "state_waiting": ("waiting", "等待中"),
+    "state_reading": ("reading", "正在读取"),
+    "state_failed": ("failed: {reason}", "失败：{reason}"),
+    "indexed": (
+        "{added} added, {updated} updated, {unchanged} unchanged, {removed} removed, "
+        "{failed} failed.",
+        "新增 {added}，更新 {updated}，未变 {unchanged}，移除 {removed}，失败 {failed}。",
+    ),
+    "searched_none": ("Nothing was found.", "没有找到任何内容。"),
+    # What went wrong, and what to do
+    "empty_question": ("Please write a question.", "请输入问题。"),
+    "long_question": (
+        "That is {characters} characters long; please ask in at most {limit}.",
+        "问题有 {characters} 个字符；请控制在 {limit} 个字符以内。",
+    ),
+    "question_too_long": (
+        "The question is too long for this model: please shorten it.",
+        "问题对当前模型来说太长，请缩短后再问。",
+    ),
+    "no_name": (
+        "Say which document: its name as `sources` lists it.",
+        "请说明是哪个文档：使用 sources 列出的名称。",
+    ),
+    "unknown_document": (
+        "I know no document called “{name}” here.",
+        "这里没有名为“{name}”的文档。",
+    ),
+    "ambiguous_document": (
+        "Several documents are called “{name}”: use the full path or the id.",
+        "有多个文档叫“{name}”：请使用完整路径或编号。",
+    ),
+    "unknown_command": ("I don't know the command “{command}”.", "我不认识命令“{command}”。"),
+    "busy": (
+        "I'm answering as many people as I can right now. Please ask again in a minute.",
+        "现在提问的人太多了，请过一分钟再试。",
+    ),
+    "took_too_long": (
+        "The answer took too long, so I stopped. Please ask again, perhaps more narrowly.",
+        "回答时间太长，已停止。请再试一次，或把问题问得更具体。",
+    ),
+    "failed": (
+        "Something went wrong on my side; it is in the log under {reference}. Please try again.",
+        "我这边出了问题，已记录在日志中（编号 {reference}）。请再试一次。",
+    ),
+    "read_only": (
+        "The data folder can't be written ({reason}); nothing was changed. Free some space or "
+        "correct its permissions, and try again.",
+        "数据文件夹无法写入（{reason}），没有任何更改。请释放空间或修正权限后再试。",
+    ),
+    # Why a document can't be learned, by code
+    "empty": ("the file is empty", "文件是空的"),
+    "too_large": (
+        "the file is too large to read (at most {megabytes} MB): split it",
+        "文件太大（最多 {megabytes} MB），请拆分后再上传",
+    ),
+    "encrypted": (
+        "the file is protected by a password: remove it and try again",
+        "文件有密码保护，请去掉密码后再试",
+    ),
+    "corrupt": (
+        "the file is damaged: open it, save it again and try the new copy",
+        "文件已损坏，请打开后另存一份再试",
+    ),
+    "unsupported": (
+        "this kind of file isn't supported: use PDF, DOCX, PPTX, XLSX, CSV, HTML, Markdown or text",
+        "不支持这种文件，请使用 PDF、DOCX、PPTX、XLSX、CSV、HTML、Markdown 或纯文本",
+    ),
+    "no_text": (
+        "there is no text in the file (a scan?): use a version with text",
+        "文件中没有文字（可能是扫描件），请使用带文字的版本",
+    ),
+    "timeout": (
+        "reading the file took too long: split it or save it in a simpler format",
+        "读取文件时间太长，请拆分或另存为更简单的格式",
+    ),
+    "changed": (
+        "the file changed while it was being read: try again when it is saved",
+        "读取时文件被修改了，请在保存完成后再试",
+    ),
+    "unreadable": (
+        "the file can't be opened: check that it exists and may be read",
+        "文件无法打开，请检查它是否存在、是否有权限读取",
+    ),
+}
+
+
+def say(language: Language, key: str, **values: Any) -> str:
+    """Return a phrase in the language, filled in; raise `KeyError` for one that doesn't exist."""
+    return PHRASES[key][language == "zh"].format(**values)

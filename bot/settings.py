@@ -1,0 +1,341 @@
+"""Every setting: config.yaml, then `TEAMGLM_…` in the environment, then `--set`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
+
+from rag.audience import check_scope
+
+_PREFIX = "TEAMGLM_"
+_INTERVAL = re.compile(r"every (\d+) (second|minute|hour|day)s?")
+
+
+class SettingsError(Exception):
+    """A setting that can't be used; the text names it and says what to do."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EmbeddedModel(_Section):
+    """A model of the manifest, fetched by `teamglm models pull`."""
+
+    provider: Literal["embedded"]
+
+
+class GgufModel(_Section):
+    """A chat model in a GGUF file, run by llama.cpp."""
+
+    provider: Literal["gguf"]
+    path: Path
+    context_window: PositiveInt = 4096
+
+
+class ChatGlmModel(_Section):
+    """A ChatGLM2 or ChatGLM3 checkpoint folder of safetensors."""
+
+    provider: Literal["chatglm"]
+    path: Path
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+class TransformersModel(_Section):
+    """Any chat model folder that transformers itself knows."""
+
+    provider: Literal["transformers"]
+    path: Path
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+class ServerModel(_Section):
+    """A chat model behind an OpenAI-compatible server; the key is OPENAI_API_KEY."""
+
+    provider: Literal["openai"]
+    model: str
+    base_url: str | None = None
+    context_window: PositiveInt = 8192
+    timeout: float = Field(60, gt=0)
+
+
+class SentenceTransformersModel(_Section):
+    """An embedding model folder of sentence-transformers."""
+
+    provider: Literal["sentence-transformers"]
+    path: Path
+    device: str = "auto"
+
+
+ModelSettings = Annotated[
+    EmbeddedModel
+    | GgufModel
+    | ChatGlmModel
+    | TransformersModel
+    | ServerModel
+    | SentenceTransformersModel,
+    Field(discriminator="provider"),
+]
+
+
+class FolderSettings(_Section):
+    """A watched folder: where it is, who may see it, how often it is read again."""
+
+    path: Path
+    name: str = ""
+    scope: str = "public"
+    schedule: str = "every 1 minute"
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+
+    @field_validator("scope")
+    @classmethod
+    def _known_scope(cls, scope: str) -> str:
+        return check_scope(scope)
+
+    @field_validator("schedule")
+    @classmethod
+    def _known_schedule(cls, schedule: str) -> str:
+        trigger(schedule)
+        return schedule
+
+
+class SplitterSettings(_Section):
+    """How documents become passages; sizes in tokens of the embedding model."""
+
+    name: Literal["character", "length", "meaning"] = "character"
+    max_tokens: int = Field(400, ge=32, le=500)
+
+
+class AnswerSettings(_Section):
+    """How questions are answered."""
+
+    history: int = Field(3, ge=0, le=20)
+    passages: int = Field(3, ge=1, le=20)
+    context_tokens: int = Field(300, ge=64)
+    max_tokens: PositiveInt = 96
+    refuse_below: float = Field(0.5, ge=0, le=1)
+    timeout_seconds: float = Field(120, gt=0)
+
+
+class LimitSettings(_Section):
+    """Bounds that keep one person, or one file, from stopping the bot for all."""
+
+    question_characters: PositiveInt = 4000
+    waiting_questions: PositiveInt = 16
+    upload_megabytes: PositiveInt = 50
+
+
+class WebSettings(_Section):
+    """The web page; `port` empty means 7860 or the next free one."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    port: int | None = Field(None, ge=1, le=65535)
+    upload_scope: str = "public"
+    examples: tuple[str, ...] = ()
+
+
+class SlackSettings(_Section):
+    """Slack; it is on when its two tokens are in the environment."""
+
+    api_url: str = "https://slack.com/api/"
+
+
+class DiscordSettings(_Section):
+    """Discord; it is on when its token is in the environment."""
+
+    api_url: str | None = None
+    gateway_url: str | None = None
+    message_content: bool = False
+
+
+class Secrets(_Section):
+    """What only the environment may hold."""
+
+    slack_bot_token: SecretStr | None = None
+    slack_app_token: SecretStr | None = None
+    discord_bot_token: SecretStr | None = None
+    openai_api_key: SecretStr | None = None
+    web_password: SecretStr | None = None
+
+
+class Settings(_Section):
+    """The whole configuration, valid."""
+
+    chat_model: str
+    embedding_model: str
+    models: Mapping[str, ModelSettings]
+    models_cache: Path | None = None
+    models_mirror: str | None = None
+    data: Path = Path("data")
+    folders: tuple[FolderSettings, ...] = ()
+    splitter: SplitterSettings = SplitterSettings()
+    answers: AnswerSettings = AnswerSettings()
+    limits: LimitSettings = LimitSettings()
+    web: WebSettings = WebSettings()
+    console: bool = False
+    slack: SlackSettings = SlackSettings()
+    discord: DiscordSettings = DiscordSettings()
+    secrets: Secrets = Secrets()
+
+
+def trigger(schedule: str) -> BaseTrigger:
+    """Return the trigger of `every N minutes` or of a cron line; raise `ValueError` otherwise."""
+    if match := _INTERVAL.fullmatch(schedule):
+        return IntervalTrigger(**{f"{match[2]}s": int(match[1])}, timezone="UTC")
+    try:
+        return CronTrigger.from_crontab(schedule)
+    except ValueError as error:
+        raise ValueError(
+            f"{schedule!r} is no schedule: write `every 10 minutes` or a cron line like `0 3 * * *`"
+        ) from error
+
+
+def load_settings(
+    file: Path,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    changes: Sequence[str] = (),
+    data: Path | None = None,
+) -> Settings:
+    """Return the settings of a config file, the environment and `key.path=value` changes.
+
+    Relative paths are taken from the file's own folder. Raise `SettingsError` with one sentence.
+    """
+    try:
+        values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise SettingsError(
+            f"The config file {file} can't be read ({error.strerror}): name one with --config."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" in line {where.line + 1}" if where else ""
+        raise SettingsError(f"The config file {file} is not valid YAML{line}.") from error
+    if not isinstance(values, dict):
+        raise SettingsError(f"The config file {file} must hold `key: value` lines.")
+    if "secrets" in values:
+        raise SettingsError("Tokens and passwords belong in the environment, not in config.yaml.")
+    for key, value in environment.items():
+        if key.startswith(_PREFIX) and key not in _NOT_SETTINGS:
+            _put(values, key.removeprefix(_PREFIX).lower().split("__"), value, key)
+    for change in changes:
+        key, equals, value = change.partition("=")
+        if not equals:
+            raise SettingsError(f"--set takes key.path=value, not {change!r}.")
+        _put(values, key.split("."), value, f"--set {key}")
+    _take_addresses(values, environment)
+    values["secrets"] = {
+        name: environment[name.upper() if name != "web_password" else "TEAMGLM_WEB_PASSWORD"]
+        for name in Secrets.model_fields
+        if environment.get(name.upper() if name != "web_password" else "TEAMGLM_WEB_PASSWORD")
+    }
+    if data:
+        values["data"] = str(data.absolute())
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_sentence(error)) from error
+    return _anchored(settings, file.absolute().parent)
+
+
+_NOT_SETTINGS = frozenset({"TEAMGLM_WEB_PASSWORD", "TEAMGLM_CACHE"})
+_ADDRESSES = {
+    "SLACK_API_URL": ("slack", "api_url"),
+    "DISCORD_API_URL": ("discord", "api_url"),
+    "DISCORD_GATEWAY_URL": ("discord", "gateway_url"),
+}
+
+
+def _take_addresses(values: dict[str, Any], environment: Mapping[str, str]) -> None:
+    for name, path in _ADDRESSES.items():
+        if environment.get(name):
+            _put(values, path, environment[name], name)
+    if address := environment.get("OPENAI_BASE_URL"):
+        for model in (values.get("models") or {}).values():
+            if isinstance(model, dict) and model.get("provider") == "openai":
+                model["base_url"] = address
+
+
+def _put(values: dict[str, Any], path: Sequence[str], text: str, origin: str) -> None:
+    """Set a value at a path of keys, or of indexes where the config has a list."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{origin}: {text!r} is not a value that YAML can read.") from error
+    node: Any = values
+    for here, key in enumerate(path):
+        at: Any = int(key) if isinstance(node, list) and key.isdigit() else key
+        if here == len(path) - 1:
+            try:
+                node[at] = value
+            except (TypeError, IndexError) as error:
+                raise SettingsError(f"{origin}: there is no setting at this place.") from error
+            return
+        if isinstance(node, dict):
+            node = node.setdefault(at, {}) if node.get(at) is not None else _branch(node, at)
+        elif isinstance(node, list) and isinstance(at, int) and at < len(node):
+            node = node[at]
+        else:
+            raise SettingsError(f"{origin}: there is no setting at this place.")
+
+
+def _branch(node: dict[str, Any], key: str) -> dict[str, Any]:
+    node[key] = {}
+    return node[key]  # type: ignore[no-any-return]
+
+
+def _sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"The config has a key that doesn't exist: {key}. Remove it or correct its name."
+    if first["type"] == "missing":
+        return f"The config lacks {key}."
+    return f"The config's {key} can't be used: {first['msg'].removeprefix('Value error, ')}."
+
+
+def _anchored(settings: Settings, base: Path) -> Settings:
+    def at(path: Path) -> Path:
+        return base / path.expanduser()
+
+    models = {
+        name: model.model_copy(update={"path": at(model.path)}) if hasattr(model, "path") else model
+        for name, model in settings.models.items()
+    }
+    folders = tuple(
+        folder.model_copy(update={"path": at(folder.path), "name": folder.name or folder.path.name})
+        for folder in settings.folders
+    )
+    names = [folder.name for folder in folders]
+    if len(set(names)) < len(names):
+        raise SettingsError("Two watched folders have the same name: give each its own `name`.")
+    cache = settings.models_cache
+    return settings.model_copy(
+        update={
+            "models": models,
+            "folders": folders,
+            "data": at(settings.data),
+            "models_cache": cache and at(cache),
+        }
+    )

@@ -1,0 +1,340 @@
+"""The one flow of a question: retrieve, prompt, generate, cite."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Literal
+
+from langchain_core.embeddings import Embeddings
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+
+from rag.audience import Audience
+from rag.citations import Attribution, Citation, Source
+from rag.context import context, number_sources
+from rag.errors import TeamglmError
+from rag.keywords import rarity, term_id, terms
+from rag.language import Language, language_of
+from rag.priority import Priority
+from rag.prompts import ask_prompt, says_unknown, summary_prompt, without_numbers
+from rag.records import Passage, Records
+from rag.retrieval import Hit, Retrieval, Retriever
+from rag.sentences import first_end
+
+# What the chat template adds around each message, generously.
+_MESSAGE_TOKENS = 8
+_LEAST_CONTEXT = 64
+
+
+class QuestionTooLong(TeamglmError):
+    """A question that leaves no room for sources in the model's window."""
+
+
+class AnswerTimeout(TeamglmError):
+    """The model took longer than an answer may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An earlier question and its answer."""
+
+    question: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Retrieval is done: these passages will be read."""
+
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """So many parts of a long text are read."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A finished sentence of the answer, with the white space before it, and what supports it."""
+
+    text: str
+    citations: tuple[Citation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The end of the flow; a refusal has no sentences, only what came nearest."""
+
+    outcome: Literal["answer", "refusal"]
+    language: Language
+    timings_ms: dict[str, float] = field(default_factory=dict)
+    nearest: tuple[str, ...] = ()
+    """The documents that came nearest, best first, where the answer isn't in them."""
+
+
+Event = Found | Progress | Sentence | Finished
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLimits:
+    """How much an answer may read and write, in passages, tokens and seconds."""
+
+    passages: int = 3
+    context_tokens: int = 256
+    max_tokens: int = 96
+    refuse_below: float = 0.4
+    timeout: float = 120.0
+    part_tokens: int = 1000
+    """A text longer than this is summarised in parts."""
+    most_parts: int = 12
+
+
+class RagPipeline:
+    """Answers questions and summarises documents for an audience."""
+
+    def __init__(
+        self,
+        records: Records,
+        retriever: Retriever,
+        embeddings: Embeddings,
+        chat: BaseChatModel,
+        *,
+        context_window: int,
+        limits: AnswerLimits,
+        priority: Priority,
+    ) -> None:
+        self._records = records
+        self._retriever = retriever
+        self._embeddings = embeddings
+        self._chat = chat
+        self._window = context_window
+        self._limits = limits
+        self._priority = priority
+
+    async def stream(
+        self, question: str, audience: Audience, history: Sequence[Exchange] = ()
+    ) -> AsyncGenerator[Event, None]:
+        """Answer a question: `Found`, then `Sentence`s as they are written, then `Finished`.
+
+        Raise `QuestionTooLong`, `AnswerTimeout`, or what the models and the store raise.
+        """
+        with self._priority.question():
+            clock = _Clock()
+            language = language_of(question)
+            retrieval = await asyncio.to_thread(self._retrieve, question, audience, history)
+            clock.mark("retrieve")
+            hits = retrieval.hits
+            nearest = tuple(dict.fromkeys(hit.passage.document for hit in hits))
+            if not hits or retrieval.confidence < self._limits.refuse_below:
+                yield Finished("refusal", language, clock.done(), nearest)
+                return
+            sources = number_sources(hits)
+            yield Found(tuple(_whole(source) for source in sources))
+            messages = await asyncio.to_thread(
+                self._prompt, question, language, retrieval, hits, sources, history
+            )
+            attribution = await asyncio.to_thread(self._attribution, sources)
+            refused = False
+            said = 0
+            async with aclosing(self._sentences(messages, clock)) as sentences:
+                async for text in sentences:
+                    if not said and says_unknown(text):
+                        refused = True
+                        break
+                    text = without_numbers(text)
+                    if not text.strip():
+                        continue
+                    citation = await asyncio.to_thread(attribution.cite, text)
+                    clock.mark("first_text", once=True)
+                    said += 1
+                    yield Sentence(text, (citation,) if citation else ())
+            if refused or not said:
+                yield Finished("refusal", language, clock.done(), nearest)
+            else:
+                yield Finished("answer", language, clock.done())
+
+    async def summarise(
+        self,
+        name: str,
+        passages: Sequence[Passage],
+        language: Language,
+    ) -> AsyncGenerator[Event, None]:
+        """Summarise a document's passages: `Progress`, cited `Sentence`s, then `Finished`.
+
+        A long text is summarised part by part, and then the parts' summaries; of a very long one
+        the parts are spread evenly over it. Raise as `stream` does.
+        """
+        with self._priority.question():
+            clock = _Clock()
+            parts = await asyncio.to_thread(self._parts, passages)
+            text = ""
+            for at, part in enumerate(parts):
+                yield Progress(at + 1, len(parts))
+                whole = "\n".join(passage.text for passage in part)
+                if len(parts) == 1:
+                    text = whole
+                else:
+                    prompt = summary_prompt(name, whole, language, 2)
+                    async with aclosing(self._sentences(prompt, clock)) as sentences:
+                        text += "".join([s async for s in sentences]).strip() + "\n"
+            kept = [passage for part in parts for passage in part]
+            sources = [Source(number, passage) for number, passage in enumerate(kept, 1)]
+            attribution = await asyncio.to_thread(self._attribution, sources)
+            prompt = summary_prompt(name, text, language, 5)
+            said = 0
+            async with aclosing(self._sentences(prompt, clock, tokens=3)) as sentences:
+                async for sentence in sentences:
+                    sentence = without_numbers(sentence)
+                    if not sentence.strip():
+                        continue
+                    citation = await asyncio.to_thread(attribution.cite, sentence)
+                    clock.mark("first_text", once=True)
+                    said += 1
+                    yield Sentence(sentence, (citation,) if citation else ())
+            yield Finished("answer" if said else "refusal", language, clock.done())
+
+    def _retrieve(
+        self, question: str, audience: Audience, history: Sequence[Exchange]
+    ) -> Retrieval:
+        limit = self._limits.passages
+        retrieval = self._retriever.retrieve(question, audience, limit=limit)
+        if retrieval.confidence < self._limits.refuse_below and history:
+            # "And for contractors?" says little alone: what came before says what it is about.
+            with_topic = f"{history[-1].question} {question}"
+            return self._retriever.retrieve(with_topic, audience, limit=limit)
+        return retrieval
+
+    def _prompt(
+        self,
+        question: str,
+        language: Language,
+        retrieval: Retrieval,
+        hits: Sequence[Hit],
+        sources: Sequence[Source],
+        history: Sequence[Exchange],
+    ) -> list[BaseMessage]:
+        """Return a prompt that fits the window: first the earlier turns give way, then sources."""
+        count = self._chat.get_num_tokens
+        bare = ask_prompt(question, "", language)
+        room = self._window - self._limits.max_tokens
+        room -= sum(count(str(message.content)) + _MESSAGE_TOKENS for message in bare)
+        if room < _LEAST_CONTEXT:
+            raise QuestionTooLong("The question is too long for the model's window: shorten it.")
+        text = context(
+            question,
+            hits,
+            sources,
+            retrieval.rarities,
+            self._embeddings,
+            budget=min(self._limits.context_tokens, room),
+            count=count,
+        )
+        room -= count(text)
+        turns: list[BaseMessage] = []
+        for exchange in reversed(history):
+            pair = [HumanMessage(exchange.question), AIMessage(exchange.answer)]
+            room -= sum(count(str(message.content)) + _MESSAGE_TOKENS for message in pair)
+            if room < 0:
+                break
+            turns = [*pair, *turns]
+        return ask_prompt(question, text, language, turns)
+
+    def _attribution(self, sources: Sequence[Source]) -> Attribution:
+        known = {
+            term_id(term) for source in sources for text in source.sentences for term in terms(text)
+        }
+        frequencies = self._records.frequencies(known)
+        passages = max(self._records.passage_count(), 1)
+        rarities = {
+            term: rarity(min(frequencies.get(term, 1), passages), passages) for term in known
+        }
+        return Attribution(sources, rarities, self._embeddings)
+
+    def _parts(self, passages: Sequence[Passage]) -> list[list[Passage]]:
+        """Pack passages into parts that the model reads at once, spread evenly if they are many."""
+        parts: list[list[Passage]] = []
+        size = 0
+        for passage in passages:
+            tokens = self._chat.get_num_tokens(passage.text)
+            if not parts or size + tokens > self._limits.part_tokens:
+                parts.append([])
+                size = 0
+            parts[-1].append(passage)
+            size += tokens
+        most = self._limits.most_parts
+        if len(parts) > most:
+            parts = [parts[at * (len(parts) - 1) // (most - 1)] for at in range(most)]
+        return parts
+
+    async def _sentences(
+        self, messages: Sequence[BaseMessage], clock: _Clock, *, tokens: int = 1
+    ) -> AsyncGenerator[str, None]:
+        """Yield the model's sentences, each with the white space before it, as they end."""
+        deadline = time.monotonic() + self._limits.timeout
+        stream = self._chat.astream(list(messages), max_tokens=tokens * self._limits.max_tokens)
+        written = ""
+        async with aclosing(_within(stream, deadline)) as pieces:
+            async for piece in pieces:
+                clock.mark("first_token", once=True)
+                written += piece
+                while end := first_end(written):
+                    yield written[:end]
+                    written = written[end:]
+        if written.strip():
+            yield written.rstrip()
+
+
+async def _within(stream: AsyncIterator[BaseMessage], deadline: float) -> AsyncGenerator[str, None]:
+    """Pass a model's pieces on until the deadline; raise `AnswerTimeout` then."""
+    try:
+        while True:
+            async with asyncio.timeout(deadline - time.monotonic()):
+                try:
+                    message = await anext(stream)
+                except StopAsyncIteration:
+                    return
+            if message.content:
+                yield str(message.content)
+    except TimeoutError as error:
+        raise AnswerTimeout("The model took too long.") from error
+    finally:
+        await stream.aclose()  # type: ignore[attr-defined]
+
+
+def _whole(source: Source) -> Citation:
+    """Return the citation of a whole passage."""
+    passage = source.passage
+    return Citation(
+        source.number,
+        passage.document_id,
+        passage.document,
+        passage.page,
+        passage.section,
+        passage.text,
+        passage.start,
+        passage.end,
+    )
+
+
+class _Clock:
+    """Milliseconds since the question came, by the name of what was reached."""
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self._marks: dict[str, float] = {}
+
+    def mark(self, name: str, *, once: bool = False) -> None:
+        if not (once and name in self._marks):
+            self._marks[name] = round((time.perf_counter() - self._start) * 1000, 1)
+
+    def done(self) -> dict[str, float]:
+        self.mark("total")
+        return dict(self._marks)

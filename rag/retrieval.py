@@ -1,0 +1,191 @@
+"""Find the passages that answer a question, and tell how sure it is that they do."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from langchain_core.embeddings import Embeddings
+
+from rag.audience import Audience
+from rag.keywords import MAX_WEIGHT, passage_weights, query_weights, term_id, terms
+from rag.language import Language, language_of
+from rag.records import Passage, Records, embedded_text
+from rag.store import PassageIndex
+
+# Candidates of each arm. Rows that aren't live are dropped afterwards, so it is more than needed.
+_CANDIDATES = 60
+_DENSE_SHARE = 0.7
+# The question against this many passages shows what "unrelated" looks like in this index.
+_BACKGROUND = 256
+# With fewer passages there is nothing to compare with.
+_FEWEST = 8
+_RUNNER_UP = 5
+_KEPT_BACKGROUNDS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A logistic model of "the answer is among the passages found" out of three signals.
+
+    `standing`: how many standard deviations the best cosine is above this index's average for the
+    question; `keywords`: the root of the share of the possible BM25 score; `lead`: the root of how
+    far the best cosine is ahead of the sixth. Fitted by bench/gate.py on the tuning halves.
+    """
+
+    bias: float
+    standing: float
+    keywords: float
+    lead: float
+
+    def confidence(self, standing: float, keywords: float, lead: float) -> float:
+        """Return the probability, from 0 to 1."""
+        score = (
+            self.bias
+            + self.standing * standing
+            + self.keywords * math.sqrt(max(keywords, 0.0))
+            + self.lead * math.sqrt(max(lead, 0.0))
+        )
+        return 1 / (1 + math.exp(-max(min(score, 30.0), -30.0)))
+
+
+SAME_LANGUAGE = Gate(bias=-14.67, standing=0.44, keywords=13.2, lead=42.0)
+# Words don't match across languages: only meaning tells, and less surely.
+ACROSS_LANGUAGES = Gate(bias=-6.8, standing=2.4, keywords=0.0, lead=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage that was found; scores compare within one question."""
+
+    passage: Passage
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """What a question found, best first, and how likely the answer is in it."""
+
+    hits: tuple[Hit, ...]
+    confidence: float
+    rarities: Mapping[int, float]
+    """How rare each term of the question is, by term id."""
+
+
+class Retriever:
+    """Hybrid retrieval: meaning and keywords, fused where question and passage share a language."""
+
+    def __init__(
+        self, records: Records, index: PassageIndex, embeddings: Embeddings, *, embedder_key: str
+    ) -> None:
+        self._records = records
+        self._index = index
+        self._embeddings = embeddings
+        self._embedder_key = embedder_key
+        self._backgrounds: dict[tuple[Audience, Language], npt.NDArray[np.float32]] = {}
+        self._backgrounds_of = -1
+        self._lock = threading.Lock()
+
+    def retrieve(self, query: str, audience: Audience, *, limit: int) -> Retrieval:
+        """Return at most `limit` live passages that the audience may see; blocking, thread-safe."""
+        found_terms = {term_id(term) for term in terms(query)}
+        count = self._records.passage_count()
+        rarities = query_weights(query, self._records.frequencies(found_terms), count)
+        if not audience.scopes or not count or not query.strip():
+            return Retrieval((), 0.0, rarities)
+        vector = np.asarray(self._embeddings.embed_query(query), np.float32)
+        near = self._index.search_dense(vector.tolist(), audience.scopes, _CANDIDATES)
+        worded = self._index.search_sparse(rarities, audience.scopes, _CANDIDATES)
+        ids = list(dict.fromkeys([row for row, _ in near] + [row for row, _ in worded]))
+        passages = self._records.passages(ids, audience)
+        rows = [row for row in ids if row in passages]
+        if not rows:
+            return Retrieval((), 0.0, rarities)
+        cosines = self._cosines(rows, dict(near), vector)
+        keywords = self._keywords([passages[row] for row in rows], rarities)
+        language = language_of(query)
+        same = np.array([passages[row].language == language for row in rows])
+        scores = _fuse(cosines, keywords, same)
+        order = sorted(range(len(rows)), key=lambda at: (-scores[at], rows[at]))
+        hits = tuple(Hit(passages[rows[at]], float(scores[at])) for at in order[:limit])
+        confidence = self._confidence(
+            vector, cosines, keywords, rarities, bool(same[order[0]]), hits[0].passage, audience
+        )
+        return Retrieval(hits, confidence, rarities)
+
+    def _cosines(
+        self, rows: Sequence[str], near: Mapping[str, float], vector: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float64]:
+        """Return every candidate's cosine: what only the keywords found is compared here."""
+        rest = self._records.vectors([row for row in rows if row not in near], self._embedder_key)
+        return np.array(
+            [near[row] if row in near else float(rest[row] @ vector) for row in rows], np.float64
+        )
+
+    def _keywords(
+        self, passages: Sequence[Passage], rarities: Mapping[int, float]
+    ) -> npt.NDArray[np.float64]:
+        """Return every candidate's BM25 score, also of what only its meaning found."""
+        scores = []
+        for passage in passages:
+            weights = passage_weights(embedded_text(passage.section, passage.text))
+            scores.append(sum(rarities.get(term, 0.0) * weight for term, weight in weights.items()))
+        return np.array(scores, np.float64)
+
+    def _confidence(
+        self,
+        vector: npt.NDArray[np.float32],
+        cosines: npt.NDArray[np.float64],
+        keywords: npt.NDArray[np.float64],
+        rarities: Mapping[int, float],
+        same_language: bool,
+        best: Passage,
+        audience: Audience,
+    ) -> float:
+        background = self._background(audience, best.language)
+        if len(background) < _FEWEST:
+            return 1.0
+        usual = background @ vector
+        ordered = np.sort(cosines)[::-1]
+        standing = (ordered[0] - usual.mean()) / max(float(usual.std()), 1e-6)
+        lead = ordered[0] - ordered[min(_RUNNER_UP, len(ordered) - 1)]
+        possible = sum(rarities.values()) * MAX_WEIGHT
+        share = float(keywords.max()) / possible if possible else 0.0
+        gate = SAME_LANGUAGE if same_language else ACROSS_LANGUAGES
+        return gate.confidence(float(standing), share, float(lead))
+
+    def _background(self, audience: Audience, language: Language) -> npt.NDArray[np.float32]:
+        generation = self._records.generation()
+        key = (audience, language)
+        with self._lock:
+            if generation != self._backgrounds_of or len(self._backgrounds) > _KEPT_BACKGROUNDS:
+                self._backgrounds.clear()
+                self._backgrounds_of = generation
+            known = self._backgrounds.get(key)
+        if known is None:
+            known = self._records.sample_vectors(audience, language, _BACKGROUND)
+            with self._lock:
+                if generation == self._backgrounds_of:
+                    self._backgrounds[key] = known
+        return known
+
+
+def _fuse(
+    cosines: npt.NDArray[np.float64],
+    keywords: npt.NDArray[np.float64],
+    same_language: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float64]:
+    """Weigh meaning and keywords; across languages keywords are noise, and meaning stands alone."""
+    dense = _spread(cosines)
+    fused = _DENSE_SHARE * dense + (1 - _DENSE_SHARE) * _spread(keywords)
+    scores: npt.NDArray[np.float64] = np.where(same_language, fused, dense)
+    return scores
+
+
+def _spread(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    lowest, highest = float(values.min()), float(values.max())
+    return (values - lowest) / max(highest - lowest, 1e-9)
