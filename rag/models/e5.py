@@ -214,9 +214,8 @@ def _precompiled(characters: Mapping[str, str]) -> bytes:
     compositions = {source: target for source, target in standard if len(source) > 1}
     rules = [*compositions.items(), *characters.items()]
     normalizer = sentencepiece.SentencePieceNormalizer(norm_map=rules)
-    spec = sentencepiece_model_pb2.NormalizerSpec.FromString(
-        normalizer.serialized_normalizer_spec()
-    )
+    spec = sentencepiece_model_pb2.NormalizerSpec()  # type: ignore[attr-defined]
+    spec.ParseFromString(normalizer.serialized_normalizer_spec())
     return bytes(spec.precompiled_charsmap)
 
 
