@@ -7,7 +7,7 @@ import queue
 import threading
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -129,7 +129,7 @@ class LocalChat(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         arrived: queue.SimpleQueue[ChatGenerationChunk | BaseException | None] = queue.SimpleQueue()
         cancelled = threading.Event()
-        future = self._submit(messages, stop, kwargs, arrived.put, cancelled)
+        self._submit(messages, stop, kwargs, arrived.put, cancelled)
         try:
             while (item := arrived.get()) is not None:
                 if isinstance(item, BaseException):
@@ -137,7 +137,6 @@ class LocalChat(BaseChatModel):
                 yield item
         finally:
             cancelled.set()
-            future.cancel()
 
     async def _astream(
         self,
@@ -156,7 +155,7 @@ class LocalChat(BaseChatModel):
             except RuntimeError:  # the loop was closed: nobody listens any more
                 cancelled.set()
 
-        future = self._submit(messages, stop, kwargs, put, cancelled)
+        self._submit(messages, stop, kwargs, put, cancelled)
         try:
             while (item := await arrived.get()) is not None:
                 if isinstance(item, BaseException):
@@ -164,7 +163,6 @@ class LocalChat(BaseChatModel):
                 yield item
         finally:
             cancelled.set()
-            future.cancel()
 
     def _generate(
         self,
@@ -196,7 +194,7 @@ class LocalChat(BaseChatModel):
         options: dict[str, Any],
         put: _Put,
         cancelled: threading.Event,
-    ) -> Future[None]:
+    ) -> None:
         """Queue one request for the worker; `put` gets its chunks, then None or what went wrong."""
         closed = ModelFailed(f"The chat model {self.name_shown} was closed before it had answered.")
 
@@ -214,7 +212,6 @@ class LocalChat(BaseChatModel):
 
         future = self._loaded()[2].submit(work)
         future.add_done_callback(lambda done: put(closed) if done.cancelled() else None)
-        return future
 
     def _chunks(
         self,

@@ -1,0 +1,241 @@
+"""A chat model behind an OpenAI-compatible server: vLLM, SGLang, llama.cpp, Ollama, hosted."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+import httpx
+import openai
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_openai.chat_models.base import BaseChatOpenAI
+from pydantic import Field, SecretStr
+
+from rag.errors import ModelFailed, ModelMissing
+from rag.language import HAN
+
+_HAN = re.compile(f"[{HAN}]")
+_CHARACTERS_A_TOKEN = 3.5
+_MESSAGE_TOKENS = 8
+
+
+@dataclass
+class _Progress:
+    """How far an answer has come."""
+
+    begun: bool = False
+    finished: bool = False
+
+    def note(self, chunk: ChatGenerationChunk) -> None:
+        self.begun = True
+        self.finished |= bool((chunk.generation_info or {}).get("finish_reason"))
+
+
+class ServerChat(BaseChatOpenAI):
+    """Chat over HTTP, streamed; make it with `server_chat`."""
+
+    # BaseChatOpenAI and not ChatOpenAI: the latter renames max_tokens, which only OpenAI knows.
+    name_shown: str = ""
+    context_window: int = Field(default=8192, gt=0)
+    """Tokens of prompt and answer together, as the server was started with."""
+
+    def load(self) -> None:
+        """Do nothing: the server may start after the bot, and every question asks it anew."""
+
+    def close(self) -> None:
+        """Let go of the connections; those of running answers end with them."""
+        if self.http_client is not None:
+            self.http_client.close()
+
+    def check(self) -> None:
+        """Ask the server whether it has the model, which blocks; raise `ModelMissing` or
+        `ModelFailed`."""
+        with self._plainly():
+            try:
+                known = [model.id for model in self.root_client.models.list()]
+            except openai.NotFoundError:
+                return  # not every server lists its models
+        if known and self.model_name not in known:
+            raise ModelMissing(
+                f"The server at {self.openai_api_base} has no model {self.model_name!r}, it has "
+                f"{', '.join(known[:5])}: correct the model's name in config.yaml."
+            )
+
+    def get_num_tokens(self, text: str) -> int:
+        """Return a careful estimate: a token for each Han character and for each 3.5 others.
+
+        The server's tokenizer isn't known here, and nothing is downloaded to count with.
+        """
+        han = len(_HAN.findall(text))
+        return han + math.ceil((len(text) - han) / _CHARACTERS_A_TOKEN)
+
+    def get_num_tokens_from_messages(
+        self,
+        messages: Sequence[BaseMessage],
+        tools: Sequence[Any] | None = None,
+        **kwargs: Any,
+    ) -> int:
+        """Return a careful estimate of the prompt that these messages become."""
+        return sum(self.get_num_tokens(message.text) + _MESSAGE_TOKENS for message in messages)
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        with self._plainly() as progress:
+            for chunk in super()._stream(messages, stop, **_understood(kwargs)):
+                progress.note(chunk)
+                yield chunk
+            if not progress.finished:
+                raise self._broken_off()
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        stream = cast(
+            AsyncGenerator[ChatGenerationChunk],
+            super()._astream(messages, stop, **_understood(kwargs)),
+        )
+        # Closed here and not by the garbage collector: the server stops when we hang up.
+        with self._plainly() as progress:
+            async with aclosing(stream):
+                async for chunk in stream:
+                    progress.note(chunk)
+                    yield chunk
+            if not progress.finished:
+                raise self._broken_off()
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return generate_from_stream(self._stream(messages, stop, **kwargs))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        return await agenerate_from_stream(self._astream(messages, stop, **kwargs))
+
+    @contextmanager
+    def _plainly(self) -> Iterator[_Progress]:
+        """Turn what can go wrong between us and the server into a sentence."""
+        server = f"The server at {self.openai_api_base}"
+        progress = _Progress()
+        try:
+            yield progress
+        except openai.APITimeoutError as error:
+            raise self._timed_out() from error
+        except openai.APIConnectionError as error:
+            if progress.begun:
+                raise self._broken_off() from error
+            raise ModelFailed(
+                f"{server} can't be reached: start it, or correct base_url in config.yaml."
+            ) from error
+        except openai.APIStatusError as error:
+            raise self._refused(error) from error
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise self._timed_out() from error
+        except httpx.HTTPError as error:
+            raise self._broken_off() from error
+        except openai.APIError as error:
+            raise ModelFailed(f"{server} failed: {error.message[:200]}") from error
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise ModelFailed(
+                f"{server} answered something that isn't a chat completion: is base_url right?"
+            ) from error
+
+    def _broken_off(self) -> ModelFailed:
+        return ModelFailed(
+            f"The server at {self.openai_api_base} broke off before the answer was complete: ask "
+            "again, and look at the server's log if it happens often."
+        )
+
+    def _timed_out(self) -> ModelFailed:
+        return ModelFailed(
+            f"The server at {self.openai_api_base} didn't answer within {self.request_timeout:g} "
+            "seconds: try again, or raise the model's timeout in config.yaml."
+        )
+
+    def _refused(self, error: openai.APIStatusError) -> ModelFailed | ModelMissing:
+        server, status = f"The server at {self.openai_api_base}", error.status_code
+        if status in {401, 403}:
+            return ModelFailed(f"{server} doesn't accept the key: set OPENAI_API_KEY.")
+        if status == 404:
+            return ModelMissing(
+                f"{server} has no model {self.model_name!r} (or isn't OpenAI-compatible): correct "
+                "base_url and the model's name in config.yaml."
+            )
+        if status == 429:
+            return ModelFailed(f"{server} is too busy or its quota is used up: try again later.")
+        if status >= 500:
+            return ModelFailed(
+                f"{server} failed (status {status}): try again, and look at the server's log."
+            )
+        return ModelFailed(f"{server} refused the request (status {status}): {error.message[:200]}")
+
+
+def server_chat(
+    *,
+    base_url: str,
+    model: str,
+    api_key: str = "",
+    name_shown: str = "",
+    context_window: int = 8192,
+    max_tokens: int = 512,
+    temperature: float = 0.0,
+    timeout: float = 60.0,
+    max_retries: int = 2,
+) -> ServerChat:
+    """Return a chat model served at `base_url`; `timeout` is how many seconds it may be silent, and
+    `max_retries` how often a request is sent again before its first token."""
+    tls = httpx.create_ssl_context()
+    # No idle connections are kept: they would belong to one event loop and outlive it.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    return ServerChat(
+        model=model,
+        name_shown=name_shown or model,
+        base_url=base_url,
+        # An empty key would be looked up in the environment and sent to whatever server this is.
+        api_key=SecretStr(api_key or "none"),
+        openai_proxy=None,
+        context_window=context_window,
+        max_tokens=max_tokens,
+        temperature=temperature,
+        timeout=timeout,
+        stream_chunk_timeout=timeout,
+        max_retries=max_retries,
+        use_responses_api=False,
+        stream_usage=False,
+        http_client=httpx.Client(verify=tls, timeout=timeout, limits=limits),
+        http_async_client=httpx.AsyncClient(verify=tls, timeout=timeout, limits=limits),
+    )
+
+
+def _understood(options: dict[str, Any]) -> dict[str, Any]:
+    """Return a call's options as a server knows them: a slot means nothing to it."""
+    options = {name: value for name, value in options.items() if name != "slot"}
+    if schema := options.pop("json_schema", None):
+        form = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
+        options["extra_body"] = {"response_format": form}
+    return options
