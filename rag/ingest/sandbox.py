@@ -22,7 +22,9 @@ from rag.ingest.parsed import Parsed, Segment
 MEBIBYTE = 1024 * 1024
 _ROOT = Path(__file__).resolve().parents[2]
 # -I keeps the working folder and PYTHON* variables out, so the package's own folder goes back in.
-_BOOT = "import sys; sys.path.insert(0, sys.argv[1]); from rag.ingest.child import main; main()"
+PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from rag.ingest.child import main; main()"
+"""What the child runs, with the folder of our packages as its argument."""
+
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PATH": os.defpath,
@@ -53,7 +55,9 @@ class Sandbox:
         batch: int = 32,
         small_bytes: int = MEBIBYTE,
         max_bytes: int = 50 * MEBIBYTE,
+        program: str = PROGRAM,
     ) -> None:
+        self._program = program
         self._memory = max_memory
         self._cpu = cpu_seconds
         self._wall = wall_seconds
@@ -120,7 +124,7 @@ class Sandbox:
         alone = False
         while waiting:
             job = waiting[:1] if alone else waiting
-            child = _Child(job, memory=self._memory, cpu=self._cpu, wall=self._wall)
+            child = _Child(job, self._program, memory=self._memory, cpu=self._cpu, wall=self._wall)
             done = 0
             try:
                 while done < len(job) and (outcome := child.answer()) is not None:
@@ -144,7 +148,13 @@ class _Child:
     """One child process: reads its answers within bounds, tells why it ended."""
 
     def __init__(
-        self, files: Sequence[tuple[int, str]], *, memory: int, cpu: int, wall: float
+        self,
+        files: Sequence[tuple[int, str]],
+        program: str,
+        *,
+        memory: int,
+        cpu: int,
+        wall: float,
     ) -> None:
         job = {"memory": memory, "cpu": cpu, "files": files}
         self._memory = memory
@@ -152,7 +162,7 @@ class _Child:
         self._buffer = bytearray()
         self._verdict: DocumentError | None = None
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-I", "-B", "-c", _BOOT, str(_ROOT)],
+            [sys.executable, "-I", "-B", "-c", program, str(_ROOT)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

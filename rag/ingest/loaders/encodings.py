@@ -21,6 +21,7 @@ _HAN = re.compile(f"[{HAN}]")
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _SAMPLE = 20_000
 _MAX_CONTROL_SHARE = 0.02
+_MAX_CONTROLS = 3
 _MIN_COMMON_SHARE = 0.75
 
 
@@ -28,7 +29,7 @@ def decode(data: bytes, declared: str | None = None) -> str:
     """Return the text of these bytes; raise `DocumentError(UNSUPPORTED)` if they are not text."""
     text = _decode(data, declared)
     sample = text[:_SAMPLE]
-    if len(_CONTROL.findall(sample)) > _MAX_CONTROL_SHARE * len(sample):
+    if len(_CONTROL.findall(sample)) > max(_MAX_CONTROLS, _MAX_CONTROL_SHARE * len(sample)):
         raise DocumentError(DocumentCode.UNSUPPORTED, "not text")
     return text
 

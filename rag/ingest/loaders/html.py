@@ -121,7 +121,9 @@ def fragment_blocks(markup: str) -> list[str]:
 
 
 def _tree(text: str) -> Element | None:
-    parser = html.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True)
+    parser = html.HTMLParser(
+        encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=True
+    )
     try:
         return html.document_fromstring(text.encode(), parser=parser, ensure_head_body=True)
     except etree.ParserError:  # nothing but comments and white space
