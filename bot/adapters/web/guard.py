@@ -12,6 +12,22 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+_SERVED = (
+    "/assets/",
+    "/static/",
+    "/theme.css",
+    "/favicon.ico",
+    "/manifest.json",
+    "/config",
+    "/gradio_api/queue/",
+    "/gradio_api/run/predict",
+    "/gradio_api/heartbeat/",
+    "/gradio_api/upload",
+    "/gradio_api/cancel",
+    "/gradio_api/startup-events",
+)
+"""What the page needs; Gradio's other addresses read files, fetch from the web and more."""
+
 
 def is_loopback(host: str) -> bool:
     """Tell whether only this machine reaches the page under this name or address."""
@@ -56,6 +72,9 @@ class Guard:
                 401,
                 {"www-authenticate": 'Basic realm="TeamGLM", charset="UTF-8"'},
             )
+        path = scope["path"]
+        if path != "/" and (".." in path or not path.startswith(_SERVED)):
+            return PlainTextResponse("There is nothing here.", 404)
         return None
 
     def _knows(self, authorization: str) -> bool:

@@ -10,4 +10,3 @@ window.teamglm = {
     return { language, exchanges: [] };
   },
 };
-document.addEventListener('DOMContentLoaded', () => { document.body.dataset.view = 'chat'; });

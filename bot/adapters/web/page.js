@@ -73,15 +73,20 @@ if (side) {
     send_files(files);
   });
 
+  // What was never sent is known here alone, so it is put back after each answer of the bot.
+  let refused = [];
+  const show_refused = () => find('.refused').replaceChildren(...refused.map((text) => {
+    const line = document.createElement('li');
+    line.textContent = text;
+    return line;
+  }));
+  const refuse = (text, name) => { refused.push(text.replace('%', () => name)); };
+  watch('value', show_refused);
+
   async function send_files(files) {
     const words = find('.drop').dataset;
     const status = (text) => { find('.status').textContent = text; };
-    const refuse = (text, name) => {
-      const line = document.createElement('li');
-      line.textContent = text.replace('%', () => name);
-      find('.refused').append(line);
-    };
-    find('.refused').replaceChildren();
+    refused = [];
     const sent = [];
     for (const [index, file] of files.entries()) {
       if (file.size > Number(words.limit)) { refuse(words.tooLarge, file.name); continue; }
@@ -92,6 +97,7 @@ if (side) {
         sent.push({ reference: path, name: file.name, size: file.size });
       } catch { refuse(words.notSent, file.name); }
     }
+    show_refused();
     status(sent.length ? words.received : '');
     if (sent.length) send('learn', { files: sent });
   }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -278,10 +278,11 @@ class Page:
             session.language,
             history=session.history(self._history),
         )
-        async for events in self._talk.answer(tab, asked):
-            for event in events:
-                exchange.apply(event)
-            yield self._chat(session)
+        async with aclosing(self._talk.answer(tab, asked)) as batches:
+            async for events in batches:
+                for event in events:
+                    exchange.apply(event)
+                yield self._chat(session)
         session.interrupt()
         yield {**self._chat(session), self._box: gr.Textbox(**_buttons(session))}
 

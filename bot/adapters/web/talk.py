@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from pathlib import Path
 
 from bot.adapters.web.text import say
@@ -92,7 +92,7 @@ class Talk:
         """Tell whether a tab has an answer under way."""
         return tab in self._answers
 
-    async def answer(self, tab: str, request: Request) -> AsyncIterator[list[ReplyEvent]]:
+    async def answer(self, tab: str, request: Request) -> AsyncGenerator[list[ReplyEvent], None]:
         """Yield the events of an answer, those at hand together, until its end or `stop`."""
         events: asyncio.Queue[ReplyEvent | None] = asyncio.Queue()
         task = asyncio.create_task(self._pump(request, events))
