@@ -10,8 +10,8 @@ from transformers import PreTrainedModel
 from rag.errors import ModelFailed, ModelMissing
 from rag.models.checkpoint import read_config, read_json
 from rag.models.device import pick_device, pick_dtype
-from rag.models.glm_tokenizer import Generation, GlmTokenizer
-from rag.models.glm_weights import open_glm
+from rag.models.glm_tokenizer import GlmTokenizer
+from rag.models.glm_weights import Generation, open_glm
 from rag.models.local_chat import ChatTokenizer, LocalChat
 
 

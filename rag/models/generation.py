@@ -65,11 +65,11 @@ class Generator:
         # Sliding windows and recurrent states forget: they cannot be cut back.
         if surplus and not all(type(layer) is DynamicLayer for layer in self._cache.layers):
             shared = 0
-        if shared:
+        if not shared:
+            self._forget()
+        elif surplus:
             self._cache.crop(-surplus)
             del self._cached[shared:]
-        else:
-            self._forget()
         return shared
 
     def _forget(self) -> None:

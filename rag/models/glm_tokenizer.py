@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 from langchain_core.messages import BaseMessage
 from sentencepiece import SentencePieceProcessor
 
 from rag.errors import ModelFailed
-
-Generation = Literal["chatglm2", "chatglm3"]
+from rag.models.glm_weights import Generation
 
 _SPECIALS = (
     "[MASK]",

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -14,7 +14,8 @@ from transformers import GlmConfig, GlmForCausalLM
 
 from rag.errors import ModelFailed
 from rag.models.checkpoint import read_config, shards
-from rag.models.glm_tokenizer import Generation
+
+Generation = Literal["chatglm2", "chatglm3"]
 
 _log = logging.getLogger(__name__)
 # What the original code could be told to do, and Glm does not do: setting, the value it must have.

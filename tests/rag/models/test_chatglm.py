@@ -16,8 +16,8 @@ from safetensors.torch import load_file, save_file
 from rag.errors import ModelFailed, ModelMissing
 from rag.models.chatglm import ChatGLM
 from rag.models.generation import Generator
-from rag.models.glm_tokenizer import Generation, GlmTokenizer
-from rag.models.glm_weights import glm_config, open_glm
+from rag.models.glm_tokenizer import GlmTokenizer
+from rag.models.glm_weights import Generation, glm_config, open_glm
 from tests.rag.models import small_glm
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "chatglm"
