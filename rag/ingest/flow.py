@@ -1,0 +1,298 @@
+"""The one flow of a document: parse -> split -> embed -> stage -> publish.
+
+It runs on a group of documents at a time, so that small files share a parser's child, a batch of
+the embedder and a flush of the index. Everything is in the database before it is in the index,
+and the old version of a document answers until the new one is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from langchain_core.embeddings import Embeddings
+from sqlalchemy.exc import IntegrityError
+
+from rag.errors import (
+    DocumentCode,
+    DocumentError,
+    ModelFailed,
+    ModelMissing,
+    StoreUnavailable,
+    TeamglmError,
+)
+from rag.ingest.blobs import Fingerprint, fingerprint
+from rag.ingest.ledger import Ledger, Standing
+from rag.ingest.parsed import Chunk, Parsed, Segment
+from rag.ingest.staging import Extract, IndexedChunk, StagedChunk, Staging, embedded_text
+from rag.keywords import passage_weights
+from rag.language import language_of
+from rag.store import PassageIndex, PassageRow
+
+Progress = Callable[[int, int], None]
+
+_EMBED_TEXTS = 8
+# What a database cannot keep as text: NUL, and halves of a surrogate pair.
+_UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
+
+
+class Parser(Protocol):
+    """Turns files into text, one outcome for each in order; `Sandbox` is one."""
+
+    def parse(self, files: Sequence[Path]) -> Iterator[Parsed | DocumentError]:
+        """Yield each file's text or why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The versions of what makes a passage: when one changes, documents are indexed again."""
+
+    parser: str
+    splitter: str
+    embedder: str
+
+
+@dataclass
+class Job:
+    """A document on its way through the flow."""
+
+    standing: Standing
+    bytes: Fingerprint
+    key: str
+    """The content that it will have: its bytes, their kind and the parser's version."""
+    path: Path | None
+    """Where the bytes are; None if their text is known already."""
+    extract: Extract | None = None
+    chunks: list[StagedChunk] = field(default_factory=list)
+    version: str = ""
+    error: Exception | None = None
+
+
+class Flow:
+    """Takes jobs through every stage; `tidy` is held while contents are staged or discarded."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        staging: Staging,
+        index: PassageIndex,
+        parser: Parser,
+        split: Callable[[Parsed], list[Chunk]],
+        embeddings: Embeddings,
+        keys: Keys,
+        *,
+        pause: Callable[[], None],
+        max_bytes: int,
+        tidy: threading.Lock,
+    ) -> None:
+        self._ledger = ledger
+        self._staging = staging
+        self._index = index
+        self._parser = parser
+        self._split = split
+        self._embeddings = embeddings
+        self._keys = keys
+        self._pause = pause
+        self._max_bytes = max_bytes
+        self._tidy = tidy
+
+    def run(self, jobs: Sequence[Job], progress: Progress | None) -> None:
+        """Publish every job that can be, and leave in the others' `error` why not.
+
+        Raises `ModelMissing` or `StoreUnavailable`; what isn't published then waits.
+        """
+        try:
+            self._parse(_going(jobs))
+            self._stage(_going(jobs))
+            self._embed(_going(jobs), progress)
+            self._fill_index(_going(jobs))
+            self._publish(_going(jobs))
+        except TeamglmError as error:
+            for job in jobs:
+                with suppress(StoreUnavailable):
+                    self._ledger.note(job.standing.id, "waiting", job.key, message=str(error))
+            raise
+
+    def _parse(self, jobs: list[Job]) -> None:
+        found: dict[str, Extract | Exception] = {}
+        new: dict[str, Job] = {}
+        for job in jobs:
+            extract = self._staging.extract(job.key)
+            if extract is not None:
+                found[job.key] = extract
+            else:
+                new[job.key] = job
+        files = [job.path for job in new.values() if job.path is not None]
+        try:
+            for job, outcome in zip(new.values(), self._parser.parse(files), strict=True):
+                self._pause()
+                found[job.key] = self._extract(job, outcome)
+        except Exception as error:  # the parser's own fault: no verdict on the files
+            found.update((key, error) for key in new if key not in found)
+        for job in jobs:
+            result = found[job.key]
+            if isinstance(result, Extract):
+                job.extract = result
+            else:
+                job.error = result
+
+    def _extract(self, job: Job, outcome: Parsed | DocumentError) -> Extract | DocumentError:
+        if isinstance(outcome, DocumentError):
+            return outcome
+        try:
+            now = fingerprint(job.path or Path(), job.standing.address.name, self._max_bytes)
+        except DocumentError:
+            now = None
+        if now is None or now.sha256 != job.bytes.sha256:
+            return DocumentError(DocumentCode.CHANGED, "it changed while it was being read")
+        segments = tuple(
+            Segment(_keepable(part.text), part.page, part.section and _keepable(part.section))
+            for part in outcome.segments
+        )
+        return Extract(job.key, now.blob, now.size, Parsed(segments, outcome.pages))
+
+    def _stage(self, jobs: list[Job]) -> None:
+        cuts: dict[str, list[Chunk]] = {}  # the same bytes twice are cut once, and alike
+        for job in jobs:
+            assert job.extract is not None  # noqa: S101 - parsed
+            try:
+                if job.key not in cuts:
+                    spans = self._staging.spans(job.key, self._keys.splitter)
+                    cuts[job.key] = [Chunk(*s) for s in spans] or self._split(job.extract.parsed)
+                job.chunks = self._chunks(job, cuts[job.key])
+                if not job.chunks:
+                    raise DocumentError(DocumentCode.NO_TEXT)
+                with self._tidy:
+                    job.version = self._staging.stage(
+                        job.standing.id,
+                        job.extract,
+                        job.chunks,
+                        splitter=self._keys.splitter,
+                        embedder=self._keys.embedder,
+                    )
+            except StoreUnavailable:
+                raise
+            except IntegrityError:
+                job.error = _forgotten()
+            except Exception as error:  # one document's: the others go on
+                job.error = error
+
+    def _chunks(self, job: Job, cuts: list[Chunk]) -> list[StagedChunk]:
+        assert job.extract is not None  # noqa: S101 - parsed
+        staged: list[StagedChunk] = []
+        equal: Counter[str] = Counter()
+        for ordinal, cut in enumerate(cuts):
+            text = job.extract.parsed.text[cut.start : cut.end]
+            embedded = embedded_text(cut.section, text)
+            identity = (
+                job.standing.address.scope,
+                job.standing.id,
+                embedded,
+                str(equal[embedded]),
+                self._keys.splitter,
+                self._keys.embedder,
+            )
+            equal[embedded] += 1
+            staged.append(
+                StagedChunk(
+                    row_id=_hash("\0".join(identity)),
+                    ordinal=ordinal,
+                    start=cut.start,
+                    end=cut.end,
+                    page=cut.page,
+                    section=cut.section,
+                    language=language_of(text),
+                    text=text,
+                    text_hash=_hash(embedded),
+                )
+            )
+        return staged
+
+    def _embed(self, jobs: list[Job], progress: Progress | None) -> None:
+        texts = {c.text_hash: embedded_text(c.section, c.text) for job in jobs for c in job.chunks}
+        known = self._staging.with_vectors(texts.keys(), self._keys.embedder)
+        missing = sorted(texts.keys() - known, key=lambda text_hash: len(texts[text_hash]))
+        failed: dict[str, Exception] = {}
+        for start in range(0, len(missing), _EMBED_TEXTS):
+            if progress:
+                progress(len(known) + start, len(texts))
+            self._pause()
+            batch = missing[start : start + _EMBED_TEXTS]
+            try:
+                vectors = self._vectors([texts[text_hash] for text_hash in batch])
+            except ModelMissing:
+                raise
+            except Exception as error:  # these passages' fault or a moment's: the others go on
+                failed.update(dict.fromkeys(batch, error))
+                continue
+            self._staging.keep_vectors(dict(zip(batch, vectors, strict=True)), self._keys.embedder)
+        if progress:
+            progress(len(texts) - len(failed), len(texts))
+        for job in jobs:
+            reasons = [failed[c.text_hash] for c in job.chunks if c.text_hash in failed]
+            if reasons:
+                job.error = ModelFailed(f"The embedding model failed ({reasons[0]}).")
+
+    def _vectors(self, texts: list[str]) -> list[bytes]:
+        vectors = np.asarray(self._embeddings.embed_documents(texts), dtype=np.float32)
+        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+            raise ValueError(f"{len(texts)} texts gave an array of shape {vectors.shape}")
+        return [vector.tobytes() for vector in vectors]
+
+    def _fill_index(self, jobs: list[Job]) -> None:
+        wanted = {chunk.row_id for job in jobs for chunk in job.chunks}
+        live = self._staging.row_ids([job.standing.version for job in jobs if job.standing.version])
+        for batch in self._staging.indexed(wanted - live, self._keys.embedder):
+            self._index.upsert([index_row(chunk) for chunk in batch])
+
+    def _publish(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            if not self._ledger.publish(job.version):
+                job.error = _forgotten()
+        kept = {job.version: {chunk.row_id for chunk in job.chunks} for job in _going(jobs)}
+        stale = {chunk.row_id for job in jobs if job.error for chunk in job.chunks}
+        old: list[str] = []
+        for version, rows in kept.items():
+            others = self._staging.others(version)
+            stale |= self._staging.row_ids(others) - rows
+            old += others
+        self._index.delete(stale)
+        with self._tidy:
+            self._staging.discard(old)
+
+
+def index_row(chunk: IndexedChunk) -> PassageRow:
+    """Return a chunk as the index holds it."""
+    return PassageRow(
+        id=chunk.row_id,
+        document_id=chunk.document_id,
+        scope=chunk.scope,
+        language=chunk.language,
+        ordinal=chunk.ordinal,
+        dense=np.frombuffer(chunk.vector, np.float32).tolist(),
+        sparse=passage_weights(chunk.embedded),
+    )
+
+
+def _going(jobs: Sequence[Job]) -> list[Job]:
+    return [job for job in jobs if job.error is None]
+
+
+def _forgotten() -> DocumentError:
+    return DocumentError(DocumentCode.CHANGED, "it was forgotten while it was being read")
+
+
+def _keepable(text: str) -> str:
+    return _UNKEEPABLE.sub("\ufffd", text)
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,384 @@
+"""Learning and forgetting documents, and making things whole after a crash."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from langchain_core.embeddings import Embeddings
+
+from rag.audience import Audience
+from rag.errors import DocumentCode, DocumentError
+from rag.ingest.blobs import Blobs, Fingerprint, fingerprint
+from rag.ingest.flow import Flow, Job, Keys, Parser, Progress, index_row
+from rag.ingest.ledger import Address, Ledger, Standing
+from rag.ingest.parsed import Chunk, Parsed
+from rag.ingest.staging import Staging
+from rag.records import DocumentUnknown, Records
+from rag.store import PassageIndex, PassageRow
+
+UPLOAD = "upload"
+"""The source of documents that people sent; their bytes are kept, those of watched files aren't."""
+
+_WORTH_ANOTHER_TRY = {DocumentCode.CHANGED, DocumentCode.UNREADABLE, DocumentCode.TIMEOUT}
+_GROUP_FILES = 32
+_GROUP_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A file to learn, and the address of the document that it becomes."""
+
+    file: Path
+    scope: str
+    source: str
+    """`upload`, `folder:NAME` or `path:PATH`."""
+    name: str
+    taught_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What became of a file; `document_id` is None where it had been forgotten on purpose."""
+
+    name: str
+    document_id: str | None
+    state: Literal["ready", "known", "failed"]
+    pages: int | None = None
+    passages: int = 0
+    version: int | None = None
+    code: DocumentCode | None = None
+    """Why a file failed; None if it wasn't the file's fault, and it will be tried again."""
+    message: str | None = None
+    blob: str | None = None
+    """The bytes that were read, by SHA-256 and extension; None if they couldn't be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was forgotten; `verified` says that looking for it found nothing."""
+
+    document: str
+    versions: int
+    chunks: int
+    verified: bool
+
+
+class Indexer:
+    """Learns and forgets documents; safe from any thread, one group of files at a time.
+
+    `pause` is called before each file and between batches of embedding: it returns when nobody
+    waits for an answer. The keys name the versions of embedder, splitter and parser.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        index: PassageIndex,
+        parser: Parser,
+        split: Callable[[Parsed], list[Chunk]],
+        embeddings: Embeddings,
+        *,
+        embedder_key: str,
+        splitter_key: str,
+        parser_key: str = "1",
+        blobs: Path,
+        pause: Callable[[], None] = lambda: None,
+        max_bytes: int = 50 * 1024 * 1024,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.ledger = Ledger(records.engine, clock)
+        self._staging = Staging(records.engine, clock)
+        self._index = index
+        self._blobs = Blobs(blobs, max_bytes)
+        self._keys = Keys(parser_key, splitter_key, embedder_key)
+        self._pause = pause
+        self._max_bytes = max_bytes
+        # Held while contents are staged or discarded, so that neither pulls the other's rug.
+        self._tidy = threading.Lock()
+        self._next = threading.Lock()
+        self._busy = threading.Lock()
+        self._flow = Flow(
+            self.ledger,
+            self._staging,
+            index,
+            parser,
+            split,
+            embeddings,
+            self._keys,
+            pause=pause,
+            max_bytes=max_bytes,
+            tidy=self._tidy,
+        )
+
+    def learn(
+        self,
+        file: Path,
+        *,
+        scope: str,
+        source: str,
+        name: str,
+        taught_by: str | None = None,
+        progress: Progress | None = None,
+    ) -> Learned:
+        """Learn one file; `progress` hears how many of its passages are embedded."""
+        (learned,) = self.learn_many([Lesson(file, scope, source, name, taught_by)], progress)
+        return learned
+
+    def learn_many(
+        self, lessons: Sequence[Lesson], progress: Progress | None = None
+    ) -> Iterator[Learned]:
+        """Learn files, group by group, and yield what became of each, in order.
+
+        Raises `ModelMissing` or `StoreUnavailable` where no file can be learned; those that were
+        begun wait for the next `catch_up` or scan.
+        """
+        for group in _groups(lessons):
+            with self._turn():
+                admitted: list[Learned | Job] = []
+                for lesson in group:
+                    self._pause()
+                    admitted.append(self._admit(lesson))
+                self._flow.run([job for job in admitted if isinstance(job, Job)], progress)
+                learned = [self._report(o) if isinstance(o, Job) else o for o in admitted]
+                for job in admitted:
+                    if isinstance(job, Job):
+                        self._release(job.standing, job.key)
+            yield from learned
+
+    def catch_up(self, progress: Progress | None = None) -> Iterator[Learned]:
+        """Learn the uploads that wait, and again what another splitter or embedder made.
+
+        Watched files that changed are the scan's.
+        """
+        for listed in self.ledger.standings():
+            with self._turn():
+                self._pause()
+                standing = self.ledger.standing(listed.id)
+                job = self._overdue(standing) if standing else None
+                if job is None:
+                    continue
+                self.ledger.note(listed.id, "reading", job.key)
+                self._flow.run([job], progress)
+                learned = self._report(job)
+            yield learned
+
+    def is_current(self, standing: Standing, blob: str) -> bool:
+        """Tell whether a document answers from these bytes as they would be indexed now."""
+        key = f"{blob}#{self._keys.parser}"
+        return standing.state == "ready" and standing.content == key and self._is_fresh(standing)
+
+    def is_hopeless(self, standing: Standing, blob: str) -> bool:
+        """Tell whether these bytes were tried and will fail again."""
+        key = f"{blob}#{self._keys.parser}"
+        return (
+            standing.state == "failed"
+            and standing.incoming == key
+            and standing.code not in _WORTH_ANOTHER_TRY
+        )
+
+    def fingerprint(self, file: Path, name: str) -> Fingerprint:
+        """Return what a file's bytes are; raise `DocumentError` if they cannot be learned."""
+        return fingerprint(file, name, self._max_bytes)
+
+    def recover(self) -> None:
+        """Make records and index whole after a crash, or after the index was lost."""
+        with self._turn(), self._tidy:
+            self.ledger.recover()
+            for document_id in self.ledger.forgotten():
+                self._staging.discard(self.ledger.versions(document_id))
+                self.ledger.remove(document_id)
+            self._staging.discard(self._staging.unneeded())
+            self._staging.prune_vectors()
+            self._blobs.keep_only(self._staging.blobs())
+            live = self._staging.live_row_ids(self._keys.embedder)
+            present = self._index.ids()
+            self._index.delete(present - live)
+            for batch in self._staging.indexed(live - present, self._keys.embedder):
+                self._index.upsert([index_row(chunk) for chunk in batch])
+
+    def rebuild(self, progress: Progress | None = None) -> int:
+        """Make the index anew from the records, without the embedder; return its passages."""
+        done = 0
+
+        def rows(live: set[str]) -> Iterator[list[PassageRow]]:
+            nonlocal done
+            for batch in self._staging.indexed(live, self._keys.embedder):
+                self._pause()
+                yield [index_row(chunk) for chunk in batch]
+                done += len(batch)
+                if progress:
+                    progress(done, len(live))
+
+        with self._turn(), self._tidy:
+            self._index.replace(rows(self._staging.live_row_ids(self._keys.embedder)))
+        return done
+
+    def forget(self, document_id: str, audience: Audience) -> Receipt:
+        """Delete a document and all that was made of it; raise `DocumentUnknown`.
+
+        A watched file stays where it is, and stays forgotten until its bytes change.
+        """
+        standing = self.ledger.standing(document_id)
+        if standing is None or not audience.sees(standing.address.scope):
+            raise DocumentUnknown(document_id)
+        return self._remove(standing, bury=standing.address.source.startswith("folder:"))
+
+    def forget_user(self, user: str) -> list[Receipt]:
+        """Delete every document that a person taught."""
+        taught = [self.ledger.standing(found) for found in self.ledger.taught_by(user)]
+        return [self._remove(standing, bury=False) for standing in taught if standing]
+
+    def drop(self, document_id: str) -> None:
+        """Delete a document whose file is gone; if the file comes back, it is learned again."""
+        standing = self.ledger.standing(document_id)
+        if standing is not None:
+            self._remove(standing, bury=False)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        # Whoever waits comes before whoever just had a turn: an upload passes a long scan.
+        with self._next:
+            self._busy.acquire()
+        try:
+            yield
+        finally:
+            self._busy.release()
+
+    def _admit(self, lesson: Lesson) -> Job | Learned:
+        """Read a file's bytes; what need not or cannot be learned is reported at once."""
+        address = Address(lesson.scope, lesson.source, lesson.name)
+        uploaded = lesson.source == UPLOAD
+        with self._tidy:  # the blob is needed from here on
+            try:
+                if uploaded:
+                    read = self._blobs.take(lesson.file, lesson.name)
+                else:
+                    read = fingerprint(lesson.file, lesson.name, self._max_bytes)
+            except DocumentError as error:
+                return self._refuse(self.ledger.admit(address, lesson.taught_by), error, None)
+            if not uploaded and self.ledger.is_buried(address, read.sha256):
+                return Learned(lesson.name, None, "known", blob=read.blob)
+            standing = self.ledger.admit(address, lesson.taught_by)
+            path = self._blobs.path(read.blob) if uploaded else lesson.file
+            job = self._job(standing, read, path)
+            if standing.content == job.key and self._is_fresh(standing):
+                if standing.state != "ready":
+                    self.ledger.note(standing.id, "ready")
+                return _known(standing, read.blob)
+            self.ledger.note(standing.id, "reading", job.key)
+            return job
+
+    def _job(self, standing: Standing, read: Fingerprint, path: Path | None) -> Job:
+        return Job(standing, read, f"{read.blob}#{self._keys.parser}", path)
+
+    def _is_fresh(self, standing: Standing) -> bool:
+        parser = (standing.content or "").partition("#")[2]
+        return Keys(parser, standing.splitter or "", standing.embedder or "") == self._keys
+
+    def _overdue(self, standing: Standing) -> Job | None:
+        if standing.state == "waiting" and standing.incoming:
+            key = standing.incoming
+        elif standing.content and not self._is_fresh(standing):
+            key = standing.content
+        else:
+            return None
+        blob = key.partition("#")[0]
+        job = self._job(standing, Fingerprint(blob, 0), self._blobs.path(blob))
+        kept = standing.address.source == UPLOAD and self._blobs.path(blob).exists()
+        return job if kept or self._staging.extract(job.key) else None
+
+    def _report(self, job: Job) -> Learned:
+        if job.error is not None:
+            return self._refuse(job.standing, job.error, job)
+        return Learned(
+            job.standing.address.name,
+            job.standing.id,
+            "ready",
+            job.extract.parsed.pages if job.extract else None,
+            len(job.chunks),
+            job.standing.number + 1,
+            blob=job.bytes.blob,
+        )
+
+    def _refuse(self, standing: Standing, error: Exception, job: Job | None) -> Learned:
+        """Write down why a file wasn't learned; its document answers from what it had, if any."""
+        uploaded = standing.address.source == UPLOAD
+        code = error.code if isinstance(error, DocumentError) else None
+        key = job.key if job else None
+        if code is None:
+            self.ledger.note(standing.id, "waiting", key, message=str(error))
+        else:  # an upload that fails is not kept
+            self.ledger.note(standing.id, "failed", None if uploaded else key, code, str(error))
+        return Learned(
+            standing.address.name,
+            standing.id,
+            "failed",
+            code=code,
+            message=str(error),
+            blob=job.bytes.blob if job else None,
+        )
+
+    def _remove(self, standing: Standing, *, bury: bool) -> Receipt:
+        document_id = standing.id
+        self.ledger.hide(document_id, bury=bury)
+        with self._tidy:
+            versions = self.ledger.versions(document_id)
+            rows = self._staging.row_ids(versions)
+            self._staging.discard(versions)
+        # After the records, so that a rebuild in between cannot bring a row back.
+        self._index.delete(rows)
+        self.ledger.remove(document_id)
+        self._release(standing, standing.incoming or "")
+        self.ledger.scrub()
+        absent = self.ledger.standing(document_id) is None and not self.ledger.versions(document_id)
+        return Receipt(
+            standing.address.name,
+            len(versions),
+            sum(versions.values()),
+            absent and self._index.verify_absent(document_id),
+        )
+
+    def _release(self, standing: Standing, key: str) -> None:
+        """Delete a document's blobs where nothing needs them any more."""
+        if standing.address.source == UPLOAD:
+            with self._tidy:
+                needed = self._staging.blobs()
+                for content in (standing.content or "", key):
+                    blob = content.partition("#")[0]
+                    if blob and blob not in needed:
+                        self._blobs.drop(blob)
+
+
+def _known(standing: Standing, blob: str) -> Learned:
+    return Learned(
+        standing.address.name,
+        standing.id,
+        "known",
+        standing.pages,
+        standing.chunks,
+        standing.number,
+        blob=blob,
+    )
+
+
+def _groups(lessons: Sequence[Lesson]) -> Iterator[list[Lesson]]:
+    """Cut lessons into groups that are done in seconds; a big file is one of its own."""
+    group: list[Lesson] = []
+    total = 0
+    for lesson in lessons:
+        size = 0
+        with suppress(OSError, ValueError):
+            size = lesson.file.stat().st_size
+        if group and (len(group) == _GROUP_FILES or total + size > _GROUP_BYTES):
+            yield group
+            group, total = [], 0
+        group.append(lesson)
+        total += size
+    if group:
+        yield group

@@ -1,0 +1,123 @@
+"""In how many live passages each term occurs: kept up to date as versions come and go."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, Engine, and_, delete, select
+
+from rag.ingest.staging import embedded_text, insert_for
+from rag.keywords import passage_weights
+from rag.records import batches
+from rag.schema import chunk, counter, document, passage, reading, term, version
+
+_BATCH = 2000
+
+
+class TermCounts:
+    """Document frequencies over the live passages.
+
+    A change of up to 2,000 terms is part of the transaction that flips a version; what is more
+    follows in short ones, and `recount` makes good a crash between them.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._reading = reading(engine)
+
+    def changes(self, old: str | None, new: str | None) -> dict[int, int]:
+        """Return by how much each term's count changes when `new` answers instead of `old`."""
+        before, after = self._texts(old), self._texts(new)
+        changes: Counter[int] = Counter()
+        for row_id in after.keys() - before.keys():
+            changes.update(passage_weights(after[row_id]).keys())
+        for row_id in before.keys() - after.keys():
+            changes.subtract(passage_weights(before[row_id]).keys())
+        return {term_id: changes[term_id] for term_id in sorted(changes) if changes[term_id]}
+
+    def begin(self, connection: Connection, changes: Mapping[int, int]) -> list[tuple[int, int]]:
+        """Count what fits a flip's transaction and return the rest for `finish`."""
+        items = list(changes.items())
+        self._apply(connection, items[:_BATCH])
+        if items[_BATCH:]:
+            add_to_counter(connection, "uncounted", 1)
+        return items[_BATCH:]
+
+    def finish(self, rest: list[tuple[int, int]]) -> None:
+        """Count what `begin` left over."""
+        for batch in batches(rest, _BATCH):
+            with self._engine.begin() as connection:
+                self._apply(connection, list(batch))
+        if rest:
+            with self._engine.begin() as connection:
+                add_to_counter(connection, "uncounted", -1)
+
+    def recount(self) -> None:
+        """Count everything again if a crash left the counts half changed."""
+        uncounted = select(counter.c.value).where(counter.c.name == "uncounted")
+        with self._reading.connect() as connection:
+            pending = connection.scalar(uncounted)
+            if not pending:
+                return
+            live = connection.scalars(select(document.c.live_version)).all()
+        while self._drop_some():
+            pass
+        totals: Counter[int] = Counter()
+        for version_id in filter(None, live):
+            totals.update(self.changes(None, version_id))
+        for batch in batches(sorted(totals.items()), _BATCH):
+            with self._engine.begin() as connection:
+                self._apply(connection, list(batch))
+        with self._engine.begin() as connection:
+            add_to_counter(connection, "uncounted", -pending)
+
+    def _texts(self, version_id: str | None) -> dict[str, str]:
+        query = (
+            select(passage.c.row_id, chunk.c.section, chunk.c.text)
+            .join(version, version.c.id == passage.c.version)
+            .join(
+                chunk,
+                and_(
+                    chunk.c.content == version.c.content,
+                    chunk.c.splitter == version.c.splitter,
+                    chunk.c.ordinal == passage.c.ordinal,
+                ),
+            )
+            .where(version.c.id == version_id)
+        )
+        with self._reading.connect() as connection:
+            rows = connection.execute(query)
+            return {row.row_id: embedded_text(row.section, row.text) for row in rows}
+
+    def _apply(self, connection: Connection, changes: list[tuple[int, int]]) -> None:
+        if not changes:
+            return
+        new = insert_for(connection, term)
+        connection.execute(
+            new.on_conflict_do_update(
+                index_elements=["id"],
+                set_={"frequency": term.c.frequency + new.excluded.frequency},
+            ),
+            [{"id": term_id, "frequency": change} for term_id, change in changes],
+        )
+        fewer = [term_id for term_id, change in changes if change < 0]
+        if fewer:
+            connection.execute(delete(term).where(term.c.id.in_(fewer), term.c.frequency < 1))
+
+    def _drop_some(self) -> bool:
+        with self._engine.begin() as connection:
+            some = connection.scalars(select(term.c.id).limit(_BATCH)).all()
+            connection.execute(delete(term).where(term.c.id.in_(some)))
+        return bool(some)
+
+
+def add_to_counter(connection: Connection, name: str, change: int) -> None:
+    """Add to one of the records' counters."""
+    new = insert_for(connection, counter)
+    connection.execute(
+        new.on_conflict_do_update(
+            index_elements=["name"], set_={"value": counter.c.value + new.excluded.value}
+        ),
+        {"name": name, "value": change},
+    )

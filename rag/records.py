@@ -1,0 +1,331 @@
+"""What is known, and who may see it: the reading side of the database.
+
+The vector index only proposes row ids; which of them are live, and visible to whoever asks, is
+decided here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Engine, Row, Select, and_, func, or_, select
+
+from rag.audience import Audience
+from rag.errors import DocumentCode, TeamglmError
+from rag.language import Language
+from rag.schema import chunk, content, counter, document, passage, reading, term, vector, version
+
+State = Literal["waiting", "reading", "ready", "failed"]
+
+FORGOTTEN = "forgotten"
+"""The source of a document whose removal was interrupted: its address is free again."""
+
+_T = TypeVar("_T")
+_BATCH = 500
+
+
+class DocumentUnknown(TeamglmError):
+    """No document of that name or id that this audience may see."""
+
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"There is no document {reference!r}.")
+        self.reference = reference
+
+
+class DocumentAmbiguous(TeamglmError):
+    """A name that several documents bear; `ids` are theirs."""
+
+    def __init__(self, reference: str, ids: Sequence[str]) -> None:
+        super().__init__(
+            f"{reference!r} is the name of {len(ids)} documents: use an id ({', '.join(ids)})."
+        )
+        self.reference = reference
+        self.ids = tuple(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A live chunk of a document: `text` is `start:end` of the document's text, in code points."""
+
+    row_id: str
+    document_id: str
+    document: str
+    scope: str
+    ordinal: int
+    text: str
+    start: int
+    end: int
+    page: int | None
+    section: str | None
+    language: Language
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRecord:
+    """What is known of a document; the numbers are those of the version that answers."""
+
+    id: str
+    document: str
+    scope: str
+    source: str
+    version: int | None
+    chunks: int
+    bytes: int
+    pages: int | None
+    indexed_at: str | None
+    """ISO 8601 in UTC."""
+    state: State
+    code: DocumentCode | None
+    message: str | None
+    done: int | None = None
+    """While the document is being read: how many of its `total` passages are embedded."""
+    total: int | None = None
+
+
+class Records:
+    """The database's reading side: safe from any thread, each call one short transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._reading = reading(engine)
+
+    def passages(self, row_ids: Sequence[str], audience: Audience) -> dict[str, Passage]:
+        """Return those of the rows that are live and visible, by row id."""
+        found: dict[str, Passage] = {}
+        with self._reading.connect() as connection:
+            for batch in batches(row_ids):
+                query = _passages(audience).where(passage.c.row_id.in_(batch))
+                found.update((row.row_id, Passage(*row)) for row in connection.execute(query))
+        return found
+
+    def passages_of(self, document_id: str, audience: Audience) -> list[Passage]:
+        """Return a document's live passages in order; raise `DocumentUnknown`."""
+        query = _passages(audience).where(document.c.id == document_id)
+        with self._reading.connect() as connection:
+            rows = connection.execute(query.order_by(passage.c.ordinal)).all()
+        if not rows:
+            raise DocumentUnknown(document_id)
+        return [Passage(*row) for row in rows]
+
+    def text_of(self, document_id: str, audience: Audience) -> str:
+        """Return the text that a document's offsets count in; raise `DocumentUnknown`."""
+        query = (
+            select(content.c.text)
+            .join(version, version.c.content == content.c.key)
+            .join(document, document.c.live_version == version.c.id)
+            .where(document.c.id == document_id, _visible(audience))
+        )
+        with self._reading.connect() as connection:
+            text: str | None = connection.scalar(query)
+        if text is None:
+            raise DocumentUnknown(document_id)
+        return text
+
+    def frequencies(self, term_ids: Collection[int]) -> dict[int, int]:
+        """Return in how many live passages each term occurs; unknown terms are left out."""
+        found: dict[int, int] = {}
+        with self._reading.connect() as connection:
+            for batch in batches(sorted(term_ids)):
+                query = select(term.c.id, term.c.frequency).where(term.c.id.in_(batch))
+                found.update((row.id, row.frequency) for row in connection.execute(query))
+        return found
+
+    def passage_count(self) -> int:
+        """Return how many passages are live."""
+        return self._counter("passages")
+
+    def generation(self) -> int:
+        """Return a number that grows whenever a document begins or ceases to answer."""
+        return self._counter("generation")
+
+    def sample_vectors(
+        self, audience: Audience, language: Language, limit: int, seed: int = 0
+    ) -> npt.NDArray[np.float32]:
+        """Return up to `limit` vectors of visible live passages in a language, one a row.
+
+        Row ids are hashes, so a run of them from a point that the seed chooses is a fair sample;
+        the same records and seed give the same one.
+        """
+        start = hashlib.sha256(str(seed).encode()).hexdigest()
+        live, latest = document.alias(), version.alias()
+        embedder = (
+            select(latest.c.embedder)
+            .join(live, live.c.live_version == latest.c.id)
+            .order_by(latest.c.indexed_at.desc())
+            .limit(1)
+        )
+        query = (
+            _live(select(vector.c.value), audience)
+            .join(
+                vector,
+                and_(
+                    vector.c.text_hash == chunk.c.text_hash,
+                    vector.c.embedder == version.c.embedder,
+                ),
+            )
+            .where(chunk.c.language == language)
+            .where(version.c.embedder == embedder.scalar_subquery())
+            .order_by(passage.c.row_id)
+        )
+        with self._reading.connect() as connection:
+            values = list(connection.scalars(query.where(passage.c.row_id >= start).limit(limit)))
+            if len(values) < limit:
+                rest = query.where(passage.c.row_id < start).limit(limit - len(values))
+                values.extend(connection.scalars(rest))
+        if not values:
+            return np.empty((0, 0), np.float32)
+        return np.stack([np.frombuffer(value, np.float32) for value in values])
+
+    def vectors(self, row_ids: Sequence[str], embedder: str) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the stored vector of each row by row id; rows of another embedder are left out."""
+        query = (
+            select(passage.c.row_id, vector.c.value)
+            .join(version, version.c.id == passage.c.version)
+            .join(
+                chunk,
+                and_(
+                    chunk.c.content == version.c.content,
+                    chunk.c.splitter == version.c.splitter,
+                    chunk.c.ordinal == passage.c.ordinal,
+                ),
+            )
+            .join(vector, vector.c.text_hash == chunk.c.text_hash)
+            .where(vector.c.embedder == embedder)
+        )
+        found: dict[str, npt.NDArray[np.float32]] = {}
+        with self._reading.connect() as connection:
+            for batch in batches(row_ids):
+                rows = connection.execute(query.where(passage.c.row_id.in_(batch)))
+                found.update((row.row_id, np.frombuffer(row.value, np.float32)) for row in rows)
+        return found
+
+    def find_document(self, reference: str, audience: Audience) -> DocumentRecord:
+        """Return the document of that id, name or, last, file name without its folder.
+
+        What the audience may not see is `DocumentUnknown` like what isn't there; a name of several
+        visible documents is `DocumentAmbiguous`.
+        """
+        known = self.sources(audience)
+        for matches in (
+            [record for record in known if record.id == reference],
+            [record for record in known if record.document == reference],
+            [record for record in known if record.document.rpartition("/")[2] == reference],
+        ):
+            if len(matches) > 1:
+                raise DocumentAmbiguous(reference, [record.id for record in matches])
+            if matches:
+                return matches[0]
+        raise DocumentUnknown(reference)
+
+    def sources(self, audience: Audience) -> list[DocumentRecord]:
+        """Return every visible document by name, also those that wait, are read or failed."""
+        query = (
+            select(
+                document, version.c.number, version.c.chunks, version.c.indexed_at, content.c.size,
+                content.c.pages,
+            )
+            .outerjoin(version, version.c.id == document.c.live_version)
+            .outerjoin(content, content.c.key == version.c.content)
+            .where(_visible(audience))
+            .order_by(document.c.name, document.c.scope, document.c.id)
+        )  # fmt: skip
+        with self._reading.connect() as connection:
+            rows = connection.execute(query).all()
+            progress = {
+                row.document: (row.done, row.total) for row in connection.execute(_progress())
+            }
+        return [_record(row, *progress.get(row.id, (None, None))) for row in rows]
+
+    def _counter(self, name: str) -> int:
+        with self._reading.connect() as connection:
+            value = connection.scalar(select(counter.c.value).where(counter.c.name == name))
+        return int(value or 0)
+
+
+def embedded_text(section: str | None, text: str) -> str:
+    """Return what is embedded and matched for a passage: its text behind its heading path."""
+    return f"{section}\n{text}" if section else text
+
+
+def batches(items: Sequence[_T], size: int = _BATCH) -> Iterator[Sequence[_T]]:
+    """Cut a sequence into runs that fit a statement and a short transaction."""
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _visible(audience: Audience) -> Any:
+    return and_(document.c.scope.in_(audience.scopes), document.c.source != FORGOTTEN)
+
+
+def _live(columns: Select[Any], audience: Audience) -> Select[Any]:
+    return (
+        columns.select_from(passage)
+        .join(document, document.c.live_version == passage.c.version)
+        .join(version, version.c.id == passage.c.version)
+        .join(
+            chunk,
+            and_(
+                chunk.c.content == version.c.content,
+                chunk.c.splitter == version.c.splitter,
+                chunk.c.ordinal == passage.c.ordinal,
+            ),
+        )
+        .where(_visible(audience))
+    )
+
+
+def _passages(audience: Audience) -> Select[Any]:
+    columns = select(
+        passage.c.row_id, document.c.id, document.c.name, document.c.scope, passage.c.ordinal,
+        chunk.c.text, chunk.c.start, chunk.c.end, chunk.c.page, chunk.c.section, chunk.c.language,
+    )  # fmt: skip
+    return _live(columns, audience)
+
+
+def _progress() -> Select[Any]:
+    """Count the embedded passages of the versions on their way in."""
+    return (
+        select(
+            version.c.document,
+            func.count(vector.c.text_hash).label("done"),
+            func.max(version.c.chunks).label("total"),
+        )
+        .join(document, document.c.id == version.c.document)
+        .join(
+            chunk,
+            and_(chunk.c.content == version.c.content, chunk.c.splitter == version.c.splitter),
+        )
+        .outerjoin(
+            vector,
+            and_(vector.c.text_hash == chunk.c.text_hash, vector.c.embedder == version.c.embedder),
+        )
+        .where(
+            document.c.state == "reading",
+            document.c.incoming == version.c.content,
+            or_(document.c.live_version.is_(None), document.c.live_version != version.c.id),
+        )
+        .group_by(version.c.document)
+    )
+
+
+def _record(row: Row[Any], done: int | None, total: int | None) -> DocumentRecord:
+    return DocumentRecord(
+        id=row.id,
+        document=row.name,
+        scope=row.scope,
+        source=row.source,
+        version=row.number,
+        chunks=row.chunks or 0,
+        bytes=row.size or 0,
+        pages=row.pages,
+        indexed_at=row.indexed_at,
+        state=row.state,
+        code=DocumentCode(row.code) if row.code else None,
+        message=row.message,
+        done=done,
+        total=total,
+    )
