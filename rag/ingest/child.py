@@ -65,6 +65,7 @@ def _answer(descriptor: int, name: str, memory: int) -> bytes:
 
     try:
         with os.fdopen(descriptor, "rb") as file:
+            file.seek(0)  # an earlier child that died may have read it
             parsed = parse(file.read(), name)
         segments = [[part.text, part.page, part.section] for part in parsed.segments]
         return json.dumps(

@@ -59,7 +59,7 @@ _PAGE = re.compile(
 )
 
 
-def parse(data: bytes, name: str) -> Parsed:
+def parse(data: bytes, name: str, *, max_characters: int = MAX_CHARACTERS) -> Parsed:
     """Return a file's text; raise `DocumentError` with the code that says why there is none."""
     kind = kind_of(data, name)
     segments: list[Segment] = []
@@ -69,7 +69,7 @@ def parse(data: bytes, name: str) -> Parsed:
         pages = document.metadata["total_pages"]
         if text := clean(document.page_content).strip():
             characters += len(text)
-            if characters > MAX_CHARACTERS:
+            if characters > max_characters:
                 raise DocumentError(DocumentCode.TOO_LARGE, "more text than a document may have")
             meta = document.metadata
             segments.append(Segment(text, meta["page"], clean(meta["section"] or "") or None))

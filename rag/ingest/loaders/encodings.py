@@ -53,6 +53,8 @@ def _utf8(data: bytes) -> str | None:
     """Return UTF-8 text, also with a stray damaged character."""
     text = data.decode("utf-8", "replace")
     damaged = text.count("\ufffd")
+    if not damaged:
+        return text
     return text if damaged <= 0.02 * sum(1 for c in text if not c.isascii()) else None
 
 

@@ -147,6 +147,7 @@ class _Walk:
     def __init__(self, outline: Outline) -> None:
         self._outline = outline
         self._inline: list[str] = []
+        self._items: dict[Element, int] = {}
 
     def run(self, root: Element) -> Iterator[Document]:
         """Yield the sections that a heading closes."""
@@ -188,8 +189,15 @@ class _Walk:
         if element.tag == "br":
             self._inline.append(_BREAK)
         if element.tag == "li":
-            self._inline.append(_item_mark(element))
+            self._inline.append(self._item_mark(element))
         self._inline.append(element.text or "")
+
+    def _item_mark(self, element: Element) -> str:
+        parent = element.getparent()
+        if parent is None or parent.tag != "ol":
+            return "- "
+        self._items[parent] = self._items.get(parent, 0) + 1
+        return f"{self._items[parent]}. "
 
     def _flush(self, *, tight: bool = False) -> None:
         parts = [flow(part) for part in "".join(self._inline).split(_BREAK)]
@@ -197,13 +205,6 @@ class _Walk:
         text = "\n".join(filter(None, parts))
         if text.strip("-• "):
             self._outline.block(text, tight=tight)
-
-
-def _item_mark(element: Element) -> str:
-    parent = element.getparent()
-    if parent is None or parent.tag != "ol":
-        return "- "
-    return f"{1 + sum(1 for _ in element.itersiblings('li', preceding=True))}. "
 
 
 def _is_dropped(element: Element) -> bool:

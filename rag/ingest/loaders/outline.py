@@ -13,8 +13,9 @@ from rag.language import HAN
 # hyphen marks have none. Zero-width joiners stay: emoji and some scripts need them.
 _BREAK = re.compile(r"\r\n?|[\v\f\x85\u2028\u2029]")
 _NOISE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x9f\xad\u200b\u2060\ufeff\ufffe\uffff\ud800-\udfff]")
-_BLANKS = re.compile(r"(?<=\S)[^\S\n]+")
-_TAIL = re.compile(r"[^\S\n]+(?=\n|$)")
+# Written so that neither a million spaces nor a million single ones take long.
+_BLANKS = re.compile(r"(?<=\S)(?:[^\S\n ][^\S\n]*+| [^\S\n]++)")
+_TAIL = re.compile(r"(?<![^\S\n])[^\S\n]++(?=\n|\Z)")
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _HEADING_CHARACTERS = 120
 _WRAP = re.compile(rf"(?<=[{HAN}，。、；：？！（）《》“”])\s+(?=[{HAN}，。、；：？！（）《》“”])")

@@ -229,7 +229,17 @@ def test_office_file_with_a_password_is_told() -> None:
 
 
 def test_text_has_a_limit() -> None:
-    assert code_of(b"word " * 2_100_000, "a.txt") is DocumentCode.TOO_LARGE
+    with pytest.raises(DocumentError) as caught:
+        parse("两个字。".encode() * 300, "a.txt", max_characters=1_000)
+    assert caught.value.code is DocumentCode.TOO_LARGE
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html", "a.csv"])
+def test_white_space_and_marks_without_end_take_no_time(name: str) -> None:
+    for filling in (" ", "\u3000", "\n", " \n", "# ", "- ", ".", '"', "<", "| "):
+        text = "x" + "\n" + filling * 20_000 + "x"
+        assert "x" in parse(text.encode(), name).text
 
 
 def test_nothing_unprintable_survives() -> None:

@@ -39,7 +39,8 @@ def parse(data, name):
         os.write(1, b"not an answer")
     kept.append(name)
     told = {"environment": sorted(os.environ), "modules": sorted(sys.modules)}
-    return Parsed((Segment(repr(told[name]) if name in told else name, None, None),), None)
+    text = repr(told[name]) if name in told else data.decode()
+    return Parsed((Segment(text, None, None),), None)
 
 loaders.parse = parse
 child.main()
