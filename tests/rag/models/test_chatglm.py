@@ -24,6 +24,15 @@ SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "chatglm"
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small products gain nothing from more threads, and on a busy machine threads wait long."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def opened(folder: Path, generation: Generation = "chatglm2") -> Any:
     return open_glm(folder, generation, device=CPU, dtype=torch.float32)
 
