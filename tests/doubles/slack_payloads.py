@@ -59,11 +59,18 @@ def message(
     if files:
         return event | {
             "subtype": "file_share",
-            "files": files,
+            "files": [_shared(file, channel) for file in files],
             "upload": False,
             "display_as_bot": False,
         }
     return event | {"client_msg_id": f"c{ts}", "team": TEAM, "blocks": _rich_text(text)}
+
+
+def _shared(file: Json, channel: str) -> Json:
+    """Return a file with the fields that Slack's types give it in a `message`."""
+    only_in_mentions = ("file_access", "media_display_type", "timestamp", "user_team")
+    kept = {key: value for key, value in file.items() if key not in only_in_mentions}
+    return kept | {"channels": [channel], "groups": []}
 
 
 def app_mention(
