@@ -21,8 +21,9 @@ from discord.http import Route
 
 from bot.adapters.discord_commands import command_tree, sync_commands
 from bot.adapters.discord_files import fetch
+from bot.adapters.discord_posts import place
 from bot.adapters.discord_requests import scope_of, to_command, to_requests
-from bot.adapters.discord_sheet import Post, Sheet
+from bot.adapters.sheet import Post, Sheet
 from bot.messages import (
     Attachment,
     AttachmentError,
@@ -48,6 +49,10 @@ _UNREACHABLE = (
     aiohttp.ClientError,
     OSError,
 )
+_FAILED = {
+    "en": "Something went wrong on my side; it is in the log. Please try again.",
+    "zh": "我这边出了问题，已记录在日志中。请再试一次。",
+}
 _HAN = re.compile("[\u4e00-\u9fff]")
 
 
@@ -168,8 +173,9 @@ class DiscordAdapter:
     async def _show(
         self, sheet: Sheet, request: Request, events: AsyncIterator[ReplyEvent]
     ) -> None:
-        chunks: list[ReplyChunk] = []
         language = request.language or ("zh" if _HAN.search(request.text) else "en")
+        chunks: list[ReplyChunk] = []
+        last = Reply("error", _FAILED[language], language)
         async with asyncio.TaskGroup() as group:
             group.create_task(sheet.keep_up())
             try:
@@ -181,37 +187,38 @@ class DiscordAdapter:
                             sheet.show(_fit(reading(event.citations, language))[:1])
                         case ReplyChunk():
                             chunks.append(event)
-                            text = "".join(chunk.text for chunk in chunks)
-                            so_far = Reply("answer", text, language, chunks=tuple(chunks))
-                            sheet.show(_fit(body(so_far)))
+                            sheet.show(_fit(body(Reply("answer", "", language, tuple(chunks)))))
                         case Reply():
-                            sheet.show(render(event, escape_discord, CONTENT_LIMIT))
-            finally:
-                sheet.finish()
+                            last = event
+            except Exception:
+                log.exception("request %s failed", request.id)
+            sheet.show(render(last, escape_discord, CONTENT_LIMIT))
+            sheet.finish()
 
     def _places(self, request: Request) -> list[Post]:
         where = request.address
         guild = int(where["guild"]) if "guild" in where else None
         channel = self.client.get_partial_messageable(int(where["channel"]), guild_id=guild)
+        send = partial(channel.send, suppress_embeds=True)
         places: list[Post] = []
         if "message" in where:
             message = channel.get_partial_message(int(where["message"]))
             if "thread" in where:
                 places.append(self._in_thread(message, where["thread"]))
             reference = message.to_reference(fail_if_not_exists=False)
-            places.append(partial(channel.send, reference=reference, suppress_embeds=True))
+            places.append(place(partial(send, reference=reference)))
         else:
             webhook = discord.Webhook.partial(
                 int(where["application"]), where["token"], client=self.client
             )
-            places.append(partial(webhook.send, wait=True, suppress_embeds=True))
-            places.append(partial(channel.send, suppress_embeds=True))
+            places.append(place(partial(webhook.send, wait=True, suppress_embeds=True)))
+            places.append(place(send))
 
         async def to_person(text: str) -> discord.Message:
             person = await self.client.fetch_user(int(request.user))
             return await person.send(text, suppress_embeds=True)
 
-        return [*places, to_person]
+        return [*places, place(to_person)]
 
     def _in_thread(self, message: discord.PartialMessage, name: str) -> Post:
         """Return a place that is a thread on a message, started by the first post."""
@@ -228,7 +235,7 @@ class DiscordAdapter:
                     thread = self.client.get_partial_messageable(message.id)
             return await thread.send(text, suppress_embeds=True)
 
-        return post
+        return place(post)
 
     async def download(self, attachment: Attachment, path: Path, limit: int) -> None:
         """Write an attachment's bytes to `path`; an address that has expired is asked for anew."""

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -15,7 +14,6 @@ from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
 from bot.adapters.discord import DiscordAdapter
-from bot.adapters.discord_sheet import Sheet
 from bot.messages import (
     Attachment,
     AttachmentError,
@@ -94,6 +92,7 @@ async def test_a_mention_gets_exactly_one_cited_reply_in_its_own_thread(
     assert "You have 25 days. [1]" in reply.content
     assert "handbook.pdf, p. 12" in reply.content
     assert world.said_by_bot(world.channel) == []
+    assert world.calls("POST", f"/channels/{world.channel.id}/typing") == [None]
     (request,) = handle.requests
     assert request.text == "How many days of leave?"
     assert request.command == "ask"
@@ -102,12 +101,15 @@ async def test_a_mention_gets_exactly_one_cited_reply_in_its_own_thread(
 async def test_a_channel_sees_what_is_public_and_its_own(
     world: World, handle: ScriptedHandle
 ) -> None:
+    world.guild.create_text_channel("another")
     await world.person.send(world.channel, f"{world.me} How many days of leave?")
+    await world.person.slash(world.channel, "ask", question="How many days of leave?")
 
     own = f"discord:{world.guild.id}:{world.channel.id}"
-    assert handle.requests[0].scope == own
-    assert handle.requests[0].audience == {"public", own}
-    assert Audience.of(handle.requests[0].audience)
+    for request in handle.requests:
+        assert request.scope == own
+        assert request.audience == {"public", own}
+        assert Audience.of(request.audience)
 
 
 async def test_a_thread_has_its_channels_scope_and_keeps_the_conversation(
@@ -286,6 +288,7 @@ async def test_where_no_thread_may_be_started_the_answer_is_a_reply(world: World
     assert reply.reference is not None
     assert reply.reference.message_id == question.id
     assert "handbook.pdf" in reply.content
+    assert reply.flags.suppress_embeds
 
 
 async def test_where_the_bot_may_not_write_the_person_is_told_directly(world: World) -> None:
@@ -409,65 +412,38 @@ async def test_without_the_privileged_intent_mentions_still_work(handle: Scripte
         assert handle.requests[0].text == "How many days of leave?"
 
 
-class FakeMessage:
-    """A posted message that notes when it is edited."""
-
-    def __init__(self, text: str, note: Callable[[], None]) -> None:
-        self.content = text
-        self._note = note
-
-    async def edit(self, *, content: str) -> FakeMessage:
-        self._note()
-        self.content = content
-        return self
-
-
-async def test_edits_keep_their_distance_and_end_with_the_last_text() -> None:
+async def test_an_answer_that_grows_is_edited_at_a_measured_pace() -> None:
     clock = Clock()
-    edits: list[float] = []
-    messages: list[Any] = []
+    sentences = [ReplyChunk(f"Sentence {number}. ") for number in range(50)]
 
-    async def post(text: str) -> Any:
-        messages.append(FakeMessage(text, lambda: edits.append(clock.now)))
-        return messages[-1]
+    async def writing(request: Request) -> AsyncIterator[ReplyEvent]:
+        for sentence in sentences:
+            yield sentence
+            clock.now += 0.2
+            await asyncio.sleep(0)
+        yield Reply("answer", "".join(chunk.text for chunk in sentences), "en", tuple(sentences))
 
-    sheet = Sheet([post], edit_seconds=1.5, clock=clock, sleep=clock.sleep)
-    keeping_up = asyncio.create_task(sheet.keep_up())
-    for count in range(1, 40):
-        sheet.show(["word " * count])
-        clock.now += 0.2
-        await asyncio.sleep(0)
-    sheet.finish()
-    await keeping_up
+    adapter = DiscordAdapter(writing, token="token", clock=clock, sleep=clock.sleep)
+    async with discord_world(adapter) as there:
+        question = await there.person.send(there.channel, f"{there.me} Tell me all.")
+        (reply,) = there.said_by_bot(there.channel.threads[0])
+        edits = there.calls("PATCH", f"/channels/{question.id}/messages/{reply.id}")
 
-    assert len(edits) > 2
-    assert all(later - earlier >= 1.5 for earlier, later in itertools.pairwise(edits))
-    assert [message.content for message in messages] == ["word " * 39]
+    assert 2 < len(edits) <= clock.now / 1.5 + 1
+    assert reply.content.endswith("Sentence 49.")
 
 
-async def test_an_outage_while_writing_does_not_move_the_answer() -> None:
-    clock = Clock()
-    posted: list[str] = []
-    outage = SimpleNamespace(status=503, reason="Service Unavailable")
+async def test_a_handle_that_breaks_is_told_to_the_person(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(request: Request) -> AsyncIterator[ReplyEvent]:
+        yield Status("正在查找文档……")
+        raise ValueError(request.text)
 
-    async def post(text: str) -> Any:
-        if text == "Searching …":
-            raise discord.DiscordServerError(outage, None)  # type: ignore[arg-type]
-        posted.append(text)
+    async with discord_world(adapter_for(broken)) as there:
+        await there.person.send(there.channel, f"{there.me} 年假有多少天？")
+        (reply,) = there.said_by_bot(there.channel.threads[0])
 
-    async def never(text: str) -> Any:
-        pytest.fail("the answer moved")
-
-    sheet = Sheet([post, never], edit_seconds=1.5, clock=clock, sleep=clock.sleep)
-    keeping_up = asyncio.create_task(sheet.keep_up())
-    sheet.show(["Searching …"])
-    for _ in range(5):
-        await asyncio.sleep(0)
-    sheet.show(["25 days."])
-    sheet.finish()
-    await keeping_up
-
-    assert posted == ["25 days."]
+    assert reply.content.startswith("我这边出了问题")
+    assert [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 @pytest.mark.parametrize(("status", "hint"), [(401, "DISCORD_BOT_TOKEN"), (403, "DISCORD_API_URL")])
@@ -551,7 +527,9 @@ async def cdn() -> AsyncIterator[SimpleNamespace]:
             case "/attachments/1/2/handbook.pdf":
                 return web.Response(body=b"%PDF-1.7")
             case "/moved":
-                return web.Response(status=302, headers={"Location": "/attachments/1/2/a.pdf"})
+                return web.Response(
+                    status=302, headers={"Location": "/attachments/1/2/handbook.pdf"}
+                )
             case _:
                 return web.Response(status=404)
 
