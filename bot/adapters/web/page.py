@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing, asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -345,8 +345,8 @@ def _rows(data: object) -> bool:
     return isinstance(data, list) and all(isinstance(row, Mapping) for row in data)
 
 
-async def mount(stack: AsyncExitStack, page: Page, upload_folder: Path) -> FastAPI:
-    """Return the page as an application that runs until the stack is closed."""
+def mount(page: Page, upload_folder: Path) -> FastAPI:
+    """Return the page as an application that `running` starts."""
     app: FastAPI = gr.mount_gradio_app(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
         page.blocks,
@@ -368,7 +368,14 @@ async def mount(stack: AsyncExitStack, page: Page, upload_folder: Path) -> FastA
     # Gradio's queue polls a thousand times a second, a tenth of a core for nothing.
     queue = page.blocks._queue
     queue.sleep_when_free = queue.progress_update_sleep_when_free = 0.02
-    await stack.enter_async_context(app.router.lifespan_context(app))
-    # Last in, first out: the queue and the tabs' heartbeats end before the application does.
-    stack.callback(page.blocks.close, verbose=False)
     return app
+
+
+@asynccontextmanager
+async def running(page: Page, app: FastAPI) -> AsyncIterator[None]:
+    """Run a mounted page; its queue and the tabs' heartbeats end with the context."""
+    async with app.router.lifespan_context(app):
+        try:
+            yield
+        finally:
+            page.blocks.close(verbose=False)

@@ -8,6 +8,7 @@ import errno
 import importlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import uvicorn
@@ -109,8 +110,11 @@ class WebAdapter:
             name = f"[{self._host}]" if ":" in self._host else self._host
             if started is not None:
                 started(f"http://{name}:{port}")
-            async with contextlib.AsyncExitStack() as stack:
-                front.app = await self._mount(stack)
+            # Importing Gradio takes seconds and building the page most of one, so both happen in
+            # a thread; Gradio wants a loop there, though what it makes runs in this one.
+            app, running = await asyncio.to_thread(asyncio.run, self._build())
+            async with running:
+                front.app = app
                 await asyncio.shield(serving)
         finally:
             await self._talk.close()
@@ -118,10 +122,9 @@ class WebAdapter:
             await asyncio.wait([serving])
             listener.close()
 
-    async def _mount(self, stack: contextlib.AsyncExitStack) -> ASGIApp:
+    async def _build(self) -> tuple[ASGIApp, AbstractAsyncContextManager[None]]:
         self._folder.mkdir(parents=True, exist_ok=True)
-        # Gradio's import takes seconds; meanwhile the loop serves.
-        module = await asyncio.to_thread(importlib.import_module, "bot.adapters.web.page")
+        module = importlib.import_module("bot.adapters.web.page")
         page = module.Page(
             self._talk,
             self.download,
@@ -131,8 +134,8 @@ class WebAdapter:
             history_turns=self._history,
             refresh_seconds=self._refresh,
         )
-        app: ASGIApp = await module.mount(stack, page, self._folder)
-        return app
+        app = module.mount(page, self._folder)
+        return app, module.running(page, app)
 
 
 class _Front:

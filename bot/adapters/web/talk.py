@@ -140,9 +140,11 @@ class Talk:
             log.exception("the handle raised on %s", request.id)
             events.put_nowait(_broken(request))
         finally:
-            events.put_nowait(None)
-            for attachment in request.attachments:
-                await asyncio.to_thread(_discard, Path(attachment.reference))
+            try:
+                for attachment in request.attachments:
+                    await asyncio.to_thread(_discard, Path(attachment.reference))
+            finally:
+                events.put_nowait(None)
 
 
 class LocalDownload:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -138,6 +138,11 @@ async def ask(page: Page, question: str) -> None:
     await page.keyboard.press("Enter")
 
 
+async def until(page: Page, holds: Callable[[], bool]) -> None:
+    while not holds():
+        await page.wait_for_function("true")
+
+
 async def outcome(page: Page, expected: str, count: int = 1) -> None:
     await expect(page.locator(f'.exchange[data-outcome="{expected}"]')).to_have_count(count)
 
@@ -217,8 +222,7 @@ async def test_regenerate_asks_the_same_question_again(page: Page, bot: Bot) -> 
     await ask(page, "second?")
     await outcome(page, "answer", 2)
     await page.get_by_role("button", name="Regenerate").click()
-    while len(bot.handle.asked("ask")) < 3:
-        await page.wait_for_function("true")
+    await until(page, lambda: len(bot.handle.asked("ask")) == 3)
     await outcome(page, "answer", 2)
     second, again = bot.handle.asked("ask")[1:]
     assert (again.text, again.history) == (second.text, second.history)
@@ -289,7 +293,7 @@ async def test_several_files_get_a_receipt_each(page: Page, bot: Bot) -> None:
     )
     await expect(page.locator(".list")).to_contain_text("notes.md")
     assert bot.handle.uploaded == {"notes.md": b"# Notes", "空.txt": b""}
-    assert not any(path.is_file() for path in bot.uploads.rglob("*"))
+    await until(page, lambda: not any(path.is_file() for path in bot.uploads.rglob("*")))
 
 
 async def test_an_upload_shows_its_progress_and_goes_on_without_its_tab(
