@@ -15,7 +15,7 @@ from rag.retrieval import Hit
 
 _GAP = " … "
 # Of a sentence's worth: how well its passage was found, its words, its meaning.
-_PASSAGE, _WORDS, _MEANING = 0.5, 0.5, 0.5
+_PASSAGE, _WORDS, _MEANING = 1.0, 0.5, 0.5
 
 
 def number_sources(hits: Sequence[Hit]) -> list[Source]:

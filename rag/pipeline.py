@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Literal
@@ -88,7 +88,7 @@ class AnswerLimits:
     """How much an answer may read and write, in passages, tokens and seconds."""
 
     passages: int = 3
-    context_tokens: int = 256
+    context_tokens: int = 240
     max_tokens: int = 96
     refuse_below: float = 0.4
     timeout: float = 120.0
@@ -107,7 +107,7 @@ class RagPipeline:
         embeddings: Embeddings,
         chat: BaseChatModel,
         *,
-        context_window: int,
+        context_window: Callable[[], int],
         limits: AnswerLimits,
         priority: Priority,
     ) -> None:
@@ -224,7 +224,7 @@ class RagPipeline:
         """Return a prompt that fits the window: first the earlier turns give way, then sources."""
         count = self._chat.get_num_tokens
         bare = ask_prompt(question, "", language)
-        room = self._window - self._limits.max_tokens
+        room = self._window() - self._limits.max_tokens
         room -= sum(count(str(message.content)) + _MESSAGE_TOKENS for message in bare)
         if room < _LEAST_CONTEXT:
             raise QuestionTooLong("The question is too long for the model's window: shorten it.")

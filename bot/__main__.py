@@ -1,0 +1,306 @@
+"""The command line: `teamglm VERB`, for people and for other programs."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bot.adapters.console import Screen
+from bot.adapters.local import RemoteBot, running_bot
+from bot.messages import Attachment, AttachmentError, Reply, Request, Turn
+from bot.settings import Settings, SettingsError, load_settings
+from rag.audience import PUBLIC, InvalidScope, check_scope
+from rag.errors import TeamglmError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one verb; exit 0, or 1 with one sentence on stderr."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one verb and return its exit code."""
+    options = _parser().parse_args(arguments)
+    verbose = options.verb == "run"
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for chatty in ("httpx", "apscheduler", "alembic", "sentence_transformers", "slack_bolt"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        settings = load_settings(options.config, changes=options.set, data=options.data)
+        return int(options.act(settings, options))
+    except (SettingsError, InvalidScope, TeamglmError, AttachmentError) as error:
+        print(error, file=sys.stderr)
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="teamglm", description="A chat bot that knows a team's documents."
+    )
+    parser.add_argument("--config", type=Path, default=Path("config.yaml"))
+    parser.add_argument("--data", type=Path, help="the data folder, instead of the config's")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="change a setting"
+    )
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name: str, act: Any, about: str, *, as_json: bool = True) -> argparse.ArgumentParser:
+        added = verbs.add_parser(name, help=about, description=about)
+        added.set_defaults(act=act)
+        if as_json:
+            added.add_argument("--json", action="store_true", help="print one JSON document")
+        return added
+
+    def scoped(added: argparse.ArgumentParser) -> None:
+        added.add_argument("--channel", metavar="SCOPE", help="also see this channel's documents")
+
+    verb("run", _run, "start the bot", as_json=False)
+    ask = verb("ask", _ask, "ask one question")
+    ask.add_argument("question")
+    ask.add_argument("--history", type=Path, help="earlier turns, a JSON list of {role, content}")
+    scoped(ask)
+    search = verb("search", _search, "find passages, without an answer")
+    search.add_argument("query")
+    search.add_argument("-k", type=int, default=5, metavar="N", help="how many")
+    scoped(search)
+    index = verb("index", _index, "bring the index up to date")
+    index.add_argument("path", nargs="?", type=Path)
+    index.add_argument("--rebuild", action="store_true", help="make the index anew")
+    scoped(verb("sources", _sources, "list what is known"))
+    forget = verb("forget", _forget, "delete a document")
+    forget.add_argument("document", nargs="?", help="an id or a unique name")
+    forget.add_argument("--user", metavar="ID", help="all that this person taught instead")
+    scoped(forget)
+    summarise = verb("summarise", _summarise, "summarise a file or a known document")
+    summarise.add_argument("file")
+    scoped(summarise)
+    evaluate = verb("eval", _eval, "measure retrieval and answers")
+    evaluate.add_argument("--questions", type=Path, required=True, metavar="F.jsonl")
+    evaluate.add_argument("--documents", type=Path, required=True, metavar="DIR")
+    evaluate.add_argument("--retrieval-only", action="store_true")
+    evaluate.add_argument("--limit", type=int)
+    evaluate.add_argument("--seed", type=int, default=0)
+    verb("doctor", _doctor, "check every part")
+    models = verbs.add_parser("models", help="list or fetch models")
+    actions = models.add_subparsers(dest="action", required=True, metavar="list|pull")
+    listing = actions.add_parser("list", help="what the config names, and what is there")
+    listing.set_defaults(act=_models_list)
+    listing.add_argument("--json", action="store_true", help="print one JSON document")
+    pull = actions.add_parser("pull", help="fetch the embedded models that the config names")
+    pull.set_defaults(act=_models_pull)
+    pull.add_argument("name", nargs="?", help="one embedded model instead")
+    return parser
+
+
+def _run(settings: Settings, options: argparse.Namespace) -> int:
+    from bot.app import serve
+
+    with suppress(KeyboardInterrupt, asyncio.CancelledError):
+        asyncio.run(serve(settings, say=lambda text: print(text, file=sys.stderr, flush=True)))
+    return 0
+
+
+def _ask(settings: Settings, options: argparse.Namespace) -> int:
+    history = _history(options.history) if options.history else None
+    request = _request("ask", options.question, options.channel, history=history)
+    return _dispatched(settings, request, options, stream=True)
+
+
+def _search(settings: Settings, options: argparse.Namespace) -> int:
+    request = _request("search", options.query, options.channel, options={"k": options.k})
+    return _dispatched(settings, request, options)
+
+
+def _index(settings: Settings, options: argparse.Namespace) -> int:
+    if options.path and not options.path.exists():
+        raise TeamglmError(f"There is no file or folder {options.path}: correct the path.")
+    values = {"rebuild": options.rebuild}
+    if options.path:
+        values["path"] = str(options.path.absolute())
+    return _dispatched(settings, _request("index", "", None, options=values), options)
+
+
+def _forget(settings: Settings, options: argparse.Namespace) -> int:
+    if bool(options.document) == bool(options.user):
+        raise TeamglmError("Name a document to forget, or a person with --user.")
+    values = {"user": options.user} if options.user else {}
+    request = _request("forget", options.document or "", options.channel, options=values)
+    return _dispatched(settings, request, options)
+
+
+def _summarise(settings: Settings, options: argparse.Namespace) -> int:
+    file = Path(options.file)
+    if options.file.startswith(("http://", "https://")):
+        raise TeamglmError("Web addresses can't be summarised yet: save the page as a file.")
+    if file.is_file():
+        attachment = Attachment(file.name, file.stat().st_size, str(file.absolute()))
+        request = _request("summarise", "", options.channel, attachments=(attachment,))
+    else:
+        request = _request("summarise", options.file, options.channel)
+    return _dispatched(settings, request, options, stream=True)
+
+
+def _sources(settings: Settings, options: argparse.Namespace) -> int:
+    from bot.app import known_sources
+
+    reply = asyncio.run(known_sources(settings, _request("sources", "", options.channel)))
+    return _print(reply, options.json)
+
+
+def _eval(settings: Settings, options: argparse.Namespace) -> int:
+    from bot.evaluation import evaluate
+
+    report = asyncio.run(
+        evaluate(
+            settings,
+            questions=options.questions,
+            documents=options.documents,
+            answers=not options.retrieval_only,
+            limit=options.limit,
+            seed=options.seed,
+        )
+    )
+    print(json.dumps(report, ensure_ascii=False, indent=None if options.json else 2))
+    return 0
+
+
+def _doctor(settings: Settings, options: argparse.Namespace) -> int:
+    from bot.doctor import examine
+
+    report = asyncio.run(examine(settings))
+    if options.json:
+        print(json.dumps(report, ensure_ascii=False))
+    else:
+        for check in report["checks"]:
+            print(f"{'ok  ' if check['ok'] else 'FAIL'} {check['name']}: {check['detail']}")
+    return 0 if report["ok"] else 1
+
+
+def _models_list(settings: Settings, options: argparse.Namespace) -> int:
+    from bot.models import list_models
+
+    rows = list_models(settings)
+    if options.json:
+        print(json.dumps(rows, ensure_ascii=False))
+        return 0
+    for row in rows:
+        used = "*" if row["used"] else " "
+        there = "ready" if row["ready"] else "missing"
+        print(f"{used} {row['name']:24} {row['provider']:22} {there:8} {row['detail']}")
+    return 0
+
+
+def _models_pull(settings: Settings, options: argparse.Namespace) -> int:
+    from bot.models import pull_models
+
+    pull_models(settings, options.name, say=lambda text: print(text, file=sys.stderr))
+    return 0
+
+
+def _request(command: str, text: str, channel: str | None, **more: Any) -> Request:
+    scopes = {PUBLIC, check_scope(channel)} if channel else {PUBLIC}
+    identity = uuid.uuid4().hex
+    return Request(
+        id=identity,
+        platform="cli",
+        command=command,
+        text=text,
+        user="cli",
+        conversation=identity,
+        scope=channel or PUBLIC,
+        audience=frozenset(scopes),
+        **{"history": (), **{k: v for k, v in more.items() if v is not None}},
+    )
+
+
+def _history(file: Path) -> tuple[Turn, ...]:
+    try:
+        turns = json.loads(file.read_text(encoding="utf-8"))
+        return tuple(Turn(turn["role"], str(turn["content"])) for turn in turns)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise TeamglmError(
+            f"{file} is not a history: it needs a JSON list of objects with role and content."
+        ) from error
+
+
+def _dispatched(
+    settings: Settings, request: Request, options: argparse.Namespace, *, stream: bool = False
+) -> int:
+    """Have the running bot handle a request, or a bot of our own if none runs."""
+    from bot.app import ADDRESS_FILE
+
+    screen = Screen(quiet=options.json, stream=stream)
+    remote = running_bot(settings.data / ADDRESS_FILE)
+    if remote is not None:
+        reply = asyncio.run(_watched(remote, request, screen))
+    else:
+        reply = asyncio.run(_alone(settings, request, screen))
+    if screen.streamed and not options.json:
+        return 0 if reply.outcome in ("answer", "refusal") else 1
+    return _print(reply, options.json)
+
+
+async def _watched(remote: RemoteBot, request: Request, screen: Screen) -> Reply:
+    return await screen.show(remote.handle(request))
+
+
+async def _alone(settings: Settings, request: Request, screen: Screen) -> Reply:
+    from bot.app import opened
+
+    async with opened(settings) as app:
+        return await screen.show(app.dispatcher.handle(request))
+
+
+def _print(reply: Reply, as_json: bool) -> int:
+    from bot.render import plain
+
+    failed = reply.outcome not in ("answer", "refusal")
+    if as_json:
+        print(json.dumps(_document(reply), ensure_ascii=False))
+    if failed:
+        print(reply.text, file=sys.stderr)
+    elif not as_json:
+        print(plain(reply))
+    return int(failed)
+
+
+def _document(reply: Reply) -> Any:
+    """Return a reply as the JSON that its verb promises."""
+    if reply.data is not None:
+        return reply.data
+    return {
+        "outcome": reply.outcome,
+        "text": reply.text,
+        "language": reply.language,
+        "model": reply.model,
+        "citations": [
+            {
+                "number": citation.number,
+                "document": citation.document,
+                "page": citation.page,
+                "section": citation.section,
+                "quote": citation.quote,
+                "start": citation.start,
+                "end": citation.end,
+            }
+            for citation in reply.citations
+        ],
+        "timings_ms": dict(reply.timings_ms),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,184 @@
+"""The terminal: progress and answers of the command line, and a chat without an account."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import uuid
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, TextIO
+
+from tqdm import tqdm
+
+from bot.messages import (
+    Attachment,
+    AttachmentError,
+    Handle,
+    Reply,
+    ReplyChunk,
+    ReplyEvent,
+    Request,
+    Sources,
+    Status,
+    Turn,
+)
+from bot.render import plain
+
+_BLOCK = 1 << 20
+
+
+class Screen:
+    """Shows a request's events: progress on stderr, and, if `stream`, the answer as it is written.
+
+    `quiet` shows neither bar nor words, for other programs.
+    """
+
+    def __init__(
+        self,
+        *,
+        quiet: bool,
+        stream: bool,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+    ) -> None:
+        self._quiet = quiet
+        self._stream = stream and not quiet
+        self._out = out or sys.stdout
+        self._err = err or sys.stderr
+        self._bar: tqdm[Any] | None = None
+        self.streamed = False
+
+    async def show(self, events: AsyncIterator[ReplyEvent]) -> Reply:
+        """Show the events as they come, and return the reply that ends them."""
+        try:
+            async for event in events:
+                match event:
+                    case Status():
+                        self._status(event)
+                    case ReplyChunk(text, citations) if self._stream:
+                        self._close_bar()
+                        marks = "".join(f"[{citation.number}]" for citation in citations)
+                        print(text + marks, end="", file=self._out, flush=True)
+                        self.streamed = True
+                    case Reply():
+                        self._finish(event)
+                        return event
+                    case Sources() | ReplyChunk():
+                        pass
+        finally:
+            self._close_bar()
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
+        raise RuntimeError("a request ended without a reply")
+
+    def _status(self, status: Status) -> None:
+        if self._quiet:
+            return
+        if status.total is None:
+            self._close_bar()
+            print(status.text, file=self._err, flush=True)
+            return
+        if self._bar is None:
+            self._bar = tqdm(total=status.total, file=self._err, leave=False, dynamic_ncols=True)
+        self._bar.total = status.total
+        self._bar.set_description_str(status.text, refresh=False)
+        self._bar.update((status.done or 0) - self._bar.n)
+
+    def _finish(self, reply: Reply) -> None:
+        self._close_bar()
+        if self.streamed:
+            listed = plain(reply).removeprefix(_body(reply)).strip()
+            print(f"\n\n{listed}" if listed else "", file=self._out, flush=True)
+
+    def _close_bar(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _body(reply: Reply) -> str:
+    return "".join(
+        chunk.text + "".join(f"[{citation.number}]" for citation in chunk.citations)
+        for chunk in reply.chunks
+    ).strip()
+
+
+class ConsoleAdapter:
+    """A chat in the terminal: a line is a question, or `/upload PATH`, `/summarise NAME`."""
+
+    def __init__(self, handle: Handle, *, scope: str, history_turns: int) -> None:
+        self._handle = handle
+        self._scope = scope
+        self._kept = 2 * history_turns
+        self._conversation = uuid.uuid4().hex
+        self._turns: list[Turn] = []
+
+    async def run(self) -> None:
+        """Read lines until the input ends."""
+        while True:
+            print("> ", end="", flush=True)
+            line = await asyncio.to_thread(sys.stdin.readline)
+            if not line:
+                return
+            if line.strip():
+                request = self.to_request(line.strip())
+                async with aclosing(_events(self._handle(request))) as events:
+                    reply = await Screen(quiet=False, stream=True).show(events)
+                if not reply.chunks:
+                    print(plain(reply), flush=True)
+                self._remember(request, reply)
+
+    def to_request(self, line: str) -> Request:
+        """Return the request that a line makes."""
+        command, text = "ask", line
+        attachments: tuple[Attachment, ...] = ()
+        if line.startswith("/"):
+            command, _, text = line[1:].partition(" ")
+            if command == "upload":
+                path = Path(text).expanduser().absolute()
+                size = path.stat().st_size if path.is_file() else None
+                attachments, text = (Attachment(path.name, size, str(path)),), ""
+        return Request(
+            id=uuid.uuid4().hex,
+            platform="cli",
+            command=command,
+            text=text,
+            user="console",
+            conversation=self._conversation,
+            scope=self._scope,
+            audience=frozenset({self._scope}),
+            attachments=attachments,
+            history=tuple(self._turns),
+        )
+
+    def _remember(self, request: Request, reply: Reply) -> None:
+        if request.command == "ask" and reply.outcome == "answer" and self._kept:
+            self._turns += [Turn("user", request.text), Turn("assistant", reply.text)]
+            del self._turns[: -self._kept]
+
+
+async def _events(events: AsyncIterator[ReplyEvent]) -> AsyncGenerator[ReplyEvent, None]:
+    async for event in events:
+        yield event
+
+
+async def copy_local(attachment: Attachment, destination: Path, max_bytes: int) -> None:
+    """Copy a file of this machine: the `Download` of the command line and the console."""
+    await asyncio.to_thread(_copy, Path(attachment.reference), destination, max_bytes)
+
+
+def _copy(source: Path, destination: Path, max_bytes: int) -> None:
+    if not source.is_file():
+        raise AttachmentError("unreadable", f"{source} is not a file")
+    try:
+        with source.open("rb") as reading, destination.open("wb") as writing:
+            copied = 0
+            while block := reading.read(_BLOCK):
+                copied += len(block)
+                if copied > max_bytes:
+                    raise AttachmentError("too_large", f"{source} has more than {max_bytes} bytes")
+                writing.write(block)
+    except OSError as error:
+        raise AttachmentError("unreadable", f"{source}: {error.strerror}") from error

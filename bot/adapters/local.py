@@ -1,0 +1,185 @@
+"""The local HTTP API: how the command line talks to a bot that is already running.
+
+It listens on loopback only, and answers whoever can read the token in the data folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request as HttpRequest
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from bot.messages import (
+    Attachment,
+    Citation,
+    Handle,
+    Reply,
+    ReplyChunk,
+    ReplyEvent,
+    Request,
+    Sources,
+    Status,
+    Turn,
+)
+
+_KINDS = {kind.__name__: kind for kind in (Status, Sources, ReplyChunk, Reply)}
+
+
+class LocalApi:
+    """Serves `handle` to the command line until `run` is cancelled."""
+
+    def __init__(self, handle: Handle, address_file: Path) -> None:
+        self._handle = handle
+        self._address_file = address_file
+        self._token = secrets.token_urlsafe(32)
+
+    async def run(self) -> None:
+        """Serve on a free port; the address file (mode 600) exists while it does."""
+        routes = [Route("/requests", self._answer, methods=["POST"])]
+        config = uvicorn.Config(
+            Starlette(routes=routes),
+            host="127.0.0.1",
+            port=0,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
+        server = _Server(config)
+        listener = config.bind_socket()
+        try:
+            self._write_address(listener.getsockname()[1])
+            await server.serve(sockets=[listener])
+        finally:
+            self._address_file.unlink(missing_ok=True)
+            listener.close()
+
+    def _write_address(self, port: int) -> None:
+        self._address_file.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(self._address_file, flags, 0o600), "w") as file:
+            json.dump({"address": f"http://127.0.0.1:{port}", "token": self._token}, file)
+
+    async def _answer(self, http: HttpRequest) -> Response:
+        offered = http.headers.get("authorization", "")
+        if not secrets.compare_digest(offered.encode(), f"Bearer {self._token}".encode()):
+            return PlainTextResponse("wrong token", status_code=401)
+        request = request_from_json(await http.json())
+        return StreamingResponse(self._lines(request), media_type="application/x-ndjson")
+
+    async def _lines(self, request: Request) -> AsyncGenerator[str, None]:
+        events = self._handle(request)
+        try:
+            async for event in events:
+                line = {"event": type(event).__name__, **asdict(event)}
+                yield json.dumps(line, ensure_ascii=False) + "\n"
+        finally:
+            # Who asked may have gone: the model must not go on for nobody.
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without signal handlers: the bot has its own."""
+
+    def install_signal_handlers(self) -> None:  # older uvicorn
+        """Leave signals to the bot."""
+
+    def capture_signals(self) -> Any:  # newer uvicorn
+        """Leave signals to the bot."""
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+
+def running_bot(address_file: Path) -> RemoteBot | None:
+    """Return the bot that runs on this data folder, or None if none answers."""
+    try:
+        found = json.loads(address_file.read_text())
+        response = httpx.post(f"{found['address']}/requests", timeout=5, trust_env=False)
+    except (OSError, ValueError, KeyError, httpx.HTTPError):
+        return None
+    # Without a token the API refuses: it is there.
+    alive = response.status_code == 401
+    return RemoteBot(found["address"], found["token"]) if alive else None
+
+
+class RemoteBot:
+    """The running bot's `Handle`, over its local API."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self._address = address
+        self._token = token
+
+    async def handle(self, request: Request) -> AsyncGenerator[ReplyEvent, None]:
+        """Pass a request on, and its events back; a bot that stops midway is an error reply."""
+        try:
+            async with aclosing(self._events(request)) as events:
+                async for event in events:
+                    yield event
+        except (httpx.HTTPError, asyncio.IncompleteReadError):
+            yield Reply("error", "The running bot stopped before it answered: ask again.", "en")
+
+    async def _events(self, request: Request) -> AsyncGenerator[ReplyEvent, None]:
+        headers = {"Authorization": f"Bearer {self._token}"}
+        # An answer takes as long as it takes; the bot itself limits it.
+        async with (
+            httpx.AsyncClient(timeout=None, trust_env=False) as client,  # noqa: S113
+            client.stream(
+                "POST", f"{self._address}/requests", json=request_to_json(request), headers=headers
+            ) as response,
+        ):
+            response.raise_for_status()
+            async for line in response.aiter_lines():
+                yield event_from_json(json.loads(line))
+
+
+def request_to_json(request: Request) -> dict[str, Any]:
+    """Return a request as plain JSON values."""
+    return {**asdict(request), "audience": sorted(request.audience)}
+
+
+def request_from_json(values: dict[str, Any]) -> Request:
+    """Return the request of `request_to_json`'s values."""
+    values = dict(values)
+    values["audience"] = frozenset(values["audience"])
+    values["attachments"] = tuple(Attachment(**file) for file in values["attachments"])
+    if values["history"] is not None:
+        values["history"] = tuple(Turn(**turn) for turn in values["history"])
+    return Request(**values)
+
+
+def event_from_json(values: dict[str, Any]) -> ReplyEvent:
+    """Return the event that a line of the API carries."""
+    values = dict(values)
+    kind = _KINDS[values.pop("event")]
+    if "citations" in values:
+        values["citations"] = tuple(Citation(**citation) for citation in values["citations"])
+    if "chunks" in values:
+        values["chunks"] = tuple(
+            ReplyChunk(chunk["text"], tuple(Citation(**c) for c in chunk["citations"]))
+            for chunk in values["chunks"]
+        )
+    event: ReplyEvent = kind(**values)
+    return event
+
+
+async def last_reply(events: AsyncIterator[ReplyEvent]) -> Reply:
+    """Return the reply that ends a request's events."""
+    async for event in events:
+        if isinstance(event, Reply):
+            return event
+    raise RuntimeError("a request ended without a reply")

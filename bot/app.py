@@ -1,0 +1,329 @@
+"""The composition root: the one place that knows every part, and what each is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from bot.adapters.console import ConsoleAdapter, copy_local
+from bot.adapters.local import LocalApi, last_reply
+from bot.adapters.web import WebAdapter, WebError
+from bot.dispatch import Dispatcher, Handler, Limits
+from bot.handlers.ask import Ask
+from bot.handlers.explain import explain
+from bot.handlers.forget import Forget
+from bot.handlers.index import Index
+from bot.handlers.search import Search
+from bot.handlers.sources import Sources
+from bot.handlers.summarise import Summarise
+from bot.handlers.upload import Upload
+from bot.loading import Loading
+from bot.messages import Download, PlatformError, Reply, Request
+from bot.migrations import upgrade
+from bot.models import chat_model, embedding_model
+from bot.schedule import FolderSchedule
+from bot.settings import Settings, trigger
+from rag.audience import PUBLIC
+from rag.errors import StoreUnavailable, TeamglmError
+from rag.ingest.folders import Folder, scan
+from rag.ingest.indexer import Indexer
+from rag.ingest.once import read_once
+from rag.ingest.parsed import Chunk, Parsed
+from rag.ingest.sandbox import Sandbox
+from rag.ingest.splitters import Splitter, chunks, make_splitter
+from rag.language import language_of
+from rag.pipeline import AnswerLimits, RagPipeline
+from rag.priority import Priority
+from rag.records import Records
+from rag.retrieval import Retriever
+from rag.schema import open_engine
+from rag.store import PassageIndex
+
+log = logging.getLogger(__name__)
+
+ADDRESS_FILE = "api.json"
+"""In the data folder: where a running bot's local API is, and its token."""
+
+
+class App:
+    """Every part of the bot, made from the settings; `opened` claims the data folder."""
+
+    def __init__(self, settings: Settings, downloads: Mapping[str, Download]) -> None:
+        self.settings = settings
+        self._lock = FileLock(settings.data / "lock")
+        self.engine = open_engine(database_url(settings))
+        self.records = Records(self.engine)
+        self.priority = Priority()
+        self.embeddings = embedding_model(settings)
+        self.chat = chat_model(settings)
+        self.index = PassageIndex(
+            str(settings.data / "passages.db"),
+            embedder_key=self.embeddings.key,
+            dimension=384,
+        )
+        self._splitter: Splitter | None = None
+        self.sandbox = Sandbox(max_bytes=settings.limits.upload_megabytes << 20)
+        self.indexer = Indexer(
+            self.records,
+            self.index,
+            self.sandbox,
+            self._split,
+            self.embeddings,
+            embedder_key=self.embeddings.key,
+            splitter_key=f"{settings.splitter.name}/{settings.splitter.max_tokens}",
+            blobs=settings.data / "blobs",
+            pause=self.priority.give_way,
+            max_bytes=settings.limits.upload_megabytes << 20,
+        )
+        self.retriever = Retriever(
+            self.records, self.index, self.embeddings, embedder_key=self.embeddings.key
+        )
+        answers = settings.answers
+        self.pipeline = RagPipeline(
+            self.records,
+            self.retriever,
+            self.embeddings,
+            self.chat,
+            context_window=lambda: self.chat.context_window,
+            limits=AnswerLimits(
+                passages=answers.passages,
+                context_tokens=answers.context_tokens,
+                max_tokens=answers.max_tokens,
+                refuse_below=answers.refuse_below,
+                timeout=answers.timeout_seconds,
+            ),
+            priority=self.priority,
+        )
+        self.folders = [
+            Folder(folder.name, folder.path, folder.scope, folder.include, folder.exclude)
+            for folder in settings.folders
+        ]
+        self.knowledge = Loading("the_embedding_model", self._open_knowledge)
+        self.talking = Loading("the_chat_model", self.chat.load)
+        self.dispatcher = Dispatcher(
+            self._handlers(downloads),
+            language_of=language_of,
+            explain=explain,
+            limits=Limits(
+                question_characters=settings.limits.question_characters,
+                waiting=settings.limits.waiting_questions,
+            ),
+        )
+
+    def _handlers(self, downloads: Mapping[str, Download]) -> list[Handler]:
+        """Return every capability of the bot."""
+        model = self.settings.chat_model
+        max_bytes = self.settings.limits.upload_megabytes << 20
+        both = (self.knowledge, self.talking)
+        return [
+            Ask(
+                self.pipeline,
+                self.records,
+                model=model,
+                history=self.settings.answers.history,
+                needs=both,
+            ),
+            Search(self.retriever, priority=self.priority, needs=[self.knowledge]),
+            Summarise(
+                self.pipeline,
+                self.records,
+                lambda file, name: read_once(file, name, self.sandbox, self._split),
+                downloads,
+                model=model,
+                max_bytes=max_bytes,
+                needs=both,
+            ),
+            Upload(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
+            Sources(self.records),
+            Forget(self.indexer, self.records, needs=[self.knowledge]),
+            Index(self.indexer, self.records, self.folders, needs=[self.knowledge]),
+        ]
+
+    def claim(self) -> None:
+        """Make the data folder this process's own; raise `StoreUnavailable` if it is another's."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise StoreUnavailable(
+                f"Another TeamGLM process is using {self.settings.data}: stop it, or name another "
+                "folder with --data."
+            ) from error
+        except OSError as error:
+            raise StoreUnavailable(
+                f"The data folder {self.settings.data} can't be written ({error.strerror}): "
+                "correct its permissions, or name another folder with --data."
+            ) from error
+        upgrade(self.engine)
+
+    def close(self) -> None:
+        """Close what was opened, and let go of the data folder."""
+        self.chat.close()
+        self.index.close()
+        self.engine.dispose()
+        self._lock.release()
+
+    async def read_folders(self) -> None:
+        """Read the watched folders at start and on schedule, until cancelled."""
+        await self.knowledge.ready()
+        await asyncio.to_thread(lambda: list(self.indexer.catch_up()))
+        named = {folder.name: folder for folder in self.folders}
+
+        async def read(name: str) -> None:
+            report = await asyncio.to_thread(scan, named[name], self.indexer, self.records)
+            if report.added or report.updated or report.removed or report.failed:
+                log.info("folder %s: %s", name, report)
+
+        triggers = {folder.name: trigger(folder.schedule) for folder in self.settings.folders}
+        await FolderSchedule(triggers, read).run()
+
+    def still_loading(self) -> str | None:
+        """Return the phrase key of a part that isn't open yet, or None when the bot is ready."""
+        for part in (self.knowledge, self.talking):
+            if not part.done:
+                return part.what
+        return None
+
+    def _open_knowledge(self) -> None:
+        self.embeddings.load()
+        self.index.open()
+        self.indexer.recover()
+
+    def _split(self, parsed: Parsed) -> list[Chunk]:
+        if self._splitter is None:
+            self._splitter = make_splitter(
+                self.settings.splitter.name,
+                self.embeddings.count_tokens,
+                embeddings=self.embeddings,
+                max_tokens=self.settings.splitter.max_tokens,
+            )
+        return chunks(parsed, self._splitter)
+
+
+def database_url(settings: Settings) -> str:
+    """Return the address of the database, and make its folder; raise `StoreUnavailable`."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailable(
+            f"The data folder {settings.data} can't be made ({error.strerror}): correct its "
+            "parent's permissions, or name another folder with --data."
+        ) from error
+    return f"sqlite:///{settings.data / 'teamglm.db'}"
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[App]:
+    """Open the bot for one request of the command line; the data folder is claimed meanwhile."""
+    app = App(settings, {"cli": copy_local})
+    app.claim()
+    try:
+        yield app
+    finally:
+        await asyncio.to_thread(app.close)
+
+
+async def known_sources(settings: Settings, request: Request) -> Reply:
+    """Return what is known, from the database alone, whoever else is using the data folder."""
+    engine = open_engine(database_url(settings))
+    try:
+        upgrade(engine)
+        return await last_reply(Sources(Records(engine)).handle(request, request.language or "en"))
+    finally:
+        engine.dispose()
+
+
+async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
+    """Run the bot until it is cancelled or a platform refuses it; `say` tells the person at it."""
+    downloads: dict[str, Download] = {"cli": copy_local}
+    app = App(settings, downloads)
+    app.claim()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(LocalApi(app.dispatcher.handle, settings.data / ADDRESS_FILE).run())
+            for adapter_run in _platforms(app, downloads, say):
+                tasks.create_task(adapter_run())
+            tasks.create_task(_load(app, say))
+            tasks.create_task(app.read_folders())
+    except* (PlatformError, TeamglmError, WebError) as group:
+        # One sentence is what people need; the first says why everything ended.
+        raise first_of(group) from None
+    finally:
+        await asyncio.to_thread(app.close)
+
+
+def _platforms(
+    app: App, downloads: dict[str, Download], say: Callable[[str], None]
+) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    """Make every adapter that the settings switch on; return what runs them."""
+    settings, handle = app.settings, app.dispatcher.handle
+    secrets = settings.secrets
+    runs: list[Callable[[], Coroutine[Any, Any, None]]] = []
+    if settings.web.enabled:
+        password = secrets.web_password
+        web = WebAdapter(
+            handle,
+            host=settings.web.host,
+            port=settings.web.port,
+            password=password.get_secret_value() if password else None,
+            upload_scope=settings.web.upload_scope,
+            upload_folder=settings.data / "uploads",
+            max_upload_bytes=settings.limits.upload_megabytes << 20,
+            examples=settings.web.examples,
+            ready=app.still_loading,
+            history_turns=settings.answers.history,
+            say=say,
+        )
+        downloads["web"] = web.download
+        runs.append(lambda: web.run(lambda address: say(f"The page is at {address}")))
+    if settings.console:
+        runs.append(
+            ConsoleAdapter(handle, scope=PUBLIC, history_turns=settings.answers.history).run
+        )
+    if secrets.slack_bot_token and secrets.slack_app_token:
+        from bot.adapters.slack import SlackAdapter
+
+        slack = SlackAdapter(
+            handle,
+            bot_token=secrets.slack_bot_token.get_secret_value(),
+            app_token=secrets.slack_app_token.get_secret_value(),
+            api_url=settings.slack.api_url,
+        )
+        downloads["slack"] = slack.download
+        runs.append(slack.run)
+    if secrets.discord_bot_token:
+        from bot.adapters.discord import DiscordAdapter
+
+        discord = DiscordAdapter(
+            handle,
+            token=secrets.discord_bot_token.get_secret_value(),
+            api_url=settings.discord.api_url,
+            gateway_url=settings.discord.gateway_url,
+            message_content=settings.discord.message_content,
+        )
+        downloads["discord"] = discord.download
+        runs.append(discord.run)
+    return runs
+
+
+async def _load(app: App, say: Callable[[str], None]) -> None:
+    """Open the slow parts; what can't be opened is said, and answered with, until it can."""
+    started = time.monotonic()
+    for part in (app.knowledge, app.talking):
+        try:
+            await part.ready()
+        except TeamglmError as error:
+            say(str(error))
+    if app.still_loading() is None:
+        say(f"Ready after {time.monotonic() - started:.1f} seconds.")
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first single error of a group of groups."""
+    first = group.exceptions[0]
+    return first_of(first) if isinstance(first, BaseExceptionGroup) else first

@@ -1,0 +1,130 @@
+"""`teamglm doctor`: every part checked, each with what to do about it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+
+from bot.adapters.local import running_bot
+from bot.app import ADDRESS_FILE, database_url, opened
+from bot.models import cache_of, list_models
+from bot.settings import Settings, SettingsError
+from rag.errors import TeamglmError
+
+_LEAST_FREE = 1_000_000_000
+
+Check = Callable[[Settings], Awaitable[str]]
+
+
+class CheckFailed(Exception):
+    """What is wrong, and what to do."""
+
+
+async def examine(settings: Settings) -> dict[str, Any]:
+    """Return `{ok, checks: [{name, ok, detail}]}`; nothing is changed."""
+    checks = []
+    for name, check in _CHECKS.items():
+        try:
+            detail, ok = await check(settings), True
+        except (CheckFailed, TeamglmError, SettingsError, OSError) as error:
+            detail, ok = str(error), False
+        checks.append({"name": name, "ok": ok, "detail": detail})
+    return {"ok": all(check["ok"] for check in checks), "checks": checks}
+
+
+async def _config(settings: Settings) -> str:
+    return f"chat model {settings.chat_model}, embedding model {settings.embedding_model}"
+
+
+async def _disk(settings: Settings) -> str:
+    database_url(settings)
+    free = shutil.disk_usage(settings.data).free
+    if free < _LEAST_FREE:
+        raise CheckFailed(f"only {free / 1e6:,.0f} MB free at {settings.data}: make room")
+    if not os.access(settings.data, os.W_OK):
+        raise CheckFailed(f"{settings.data} can't be written: correct its permissions")
+    return f"{free / 1e9:,.0f} GB free at {settings.data}"
+
+
+async def _folders(settings: Settings) -> str:
+    missing = [str(folder.path) for folder in settings.folders if not folder.path.is_dir()]
+    if missing:
+        raise CheckFailed(f"not there: {', '.join(missing)}; create them or correct `folders`")
+    return ", ".join(f"{folder.path} ({folder.scope})" for folder in settings.folders) or "none"
+
+
+async def _models(settings: Settings) -> str:
+    rows = [row for row in list_models(settings) if row["used"]]
+    missing = [row["name"] for row in rows if not row["ready"]]
+    if missing:
+        raise CheckFailed(
+            f"missing: {', '.join(missing)}; run `teamglm models pull` or correct their paths"
+        )
+    return f"in {cache_of(settings)}: {', '.join(row['name'] for row in rows)}"
+
+
+async def _store(settings: Settings) -> str:
+    if running_bot(settings.data / ADDRESS_FILE) is not None:
+        return "open in the bot that is running"
+    async with opened(settings) as app:
+        await app.knowledge.ready()
+        rows = await asyncio.to_thread(app.index.ids)
+        return f"{len(rows)} passages"
+
+
+async def _slack(settings: Settings) -> str:
+    secrets = settings.secrets
+    bot, app = secrets.slack_bot_token, secrets.slack_app_token
+    if bot is None and app is None:
+        return "off: SLACK_BOT_TOKEN and SLACK_APP_TOKEN are not set"
+    if bot is None or app is None:
+        raise CheckFailed("needs both SLACK_BOT_TOKEN and SLACK_APP_TOKEN")
+    answer = await _fetch(
+        "POST",
+        settings.slack.api_url.rstrip("/") + "/auth.test",
+        f"Bearer {bot.get_secret_value()}",
+    )
+    if not answer.get("ok"):
+        raise CheckFailed(f"Slack refuses the bot token ({answer.get('error')}): install it anew")
+    return f"{answer.get('user')} in {answer.get('team')}"
+
+
+async def _discord(settings: Settings) -> str:
+    token = settings.secrets.discord_bot_token
+    if token is None:
+        return "off: DISCORD_BOT_TOKEN is not set"
+    base = (settings.discord.api_url or "https://discord.com/api/v10").rstrip("/")
+    answer = await _fetch("GET", f"{base}/users/@me", f"Bot {token.get_secret_value()}")
+    if "id" not in answer:
+        raise CheckFailed(f"Discord refuses the token ({answer.get('message')}): reset it")
+    return str(answer.get("username"))
+
+
+async def _fetch(method: str, address: str, authorization: str) -> dict[str, Any]:
+    headers = {"Authorization": authorization}
+    timeout = aiohttp.ClientTimeout(total=10)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.request(method, address, headers=headers, allow_redirects=False) as response,
+        ):
+            found = await response.json(content_type=None)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        raise CheckFailed(f"{address} does not answer: check the network") from error
+    return found if isinstance(found, dict) else {}
+
+
+_CHECKS: dict[str, Check] = {
+    "config": _config,
+    "disk": _disk,
+    "folders": _folders,
+    "models": _models,
+    "store": _store,
+    "slack": _slack,
+    "discord": _discord,
+}

@@ -1,0 +1,84 @@
+"""`teamglm eval`: a throw-away bot over a folder of documents, asked a file of questions."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from bot.app import opened
+from bot.settings import FolderSettings, Settings
+from rag.audience import PUBLIC, Audience
+from rag.errors import TeamglmError
+from rag.evaluate import measure, read_questions
+from rag.ingest.folders import scan
+
+log = logging.getLogger(__name__)
+
+_DEPTH = 10
+
+
+async def evaluate(
+    settings: Settings,
+    *,
+    questions: Path,
+    documents: Path,
+    answers: bool,
+    limit: int | None,
+    seed: int,
+) -> dict[str, Any]:
+    """Return the figures of a question file; a run that was stopped goes on where it was.
+
+    What is kept for that is under `eval/` in the data folder, and is removed at the end.
+    """
+    asked = read_questions(questions, limit=limit, seed=seed)
+    if not asked:
+        raise TeamglmError(f"{questions} has no questions.")
+    if not documents.is_dir():
+        raise TeamglmError(f"There is no folder {documents}: correct --documents.")
+    place = settings.data / "eval" / _identity(settings, questions, documents, answers)
+    folder = FolderSettings(path=documents.absolute(), name="eval")
+    throwaway = settings.model_copy(update={"data": place, "folders": (folder,)})
+    async with opened(throwaway) as app:
+        await app.knowledge.ready()
+        await asyncio.to_thread(_index, app.folders[0], app)
+        if answers:
+            await app.talking.ready()
+        with tqdm(total=len(asked), desc="questions", file=sys.stderr, dynamic_ncols=True) as bar:
+            report = await measure(
+                asked,
+                lambda question, audience: app.retriever.retrieve(question, audience, limit=_DEPTH),
+                app.pipeline.stream if answers else None,
+                Audience.of({PUBLIC}),
+                kept=place / "results.jsonl",
+                progress=lambda done, _: bar.update(done - bar.n),
+            )
+    await asyncio.to_thread(shutil.rmtree, place)
+    return report
+
+
+def _index(folder: Any, app: Any) -> None:
+    with tqdm(desc="documents", file=sys.stderr, dynamic_ncols=True) as bar:
+
+        def progress(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = scan(folder, app.indexer, app.records, progress)
+    for name, code, reason in report.failed:
+        log.warning("%s can't be read (%s): %s", name, code, reason)
+
+
+def _identity(settings: Settings, questions: Path, documents: Path, answers: bool) -> str:
+    """Name a run by everything that changes its results."""
+    digest = hashlib.sha256(questions.read_bytes())
+    digest.update(str(documents.absolute()).encode())
+    digest.update(f"{answers} {settings.chat_model} {settings.embedding_model}".encode())
+    digest.update(f"{settings.splitter!r} {settings.answers!r}".encode())
+    return digest.hexdigest()[:16]

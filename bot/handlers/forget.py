@@ -1,0 +1,63 @@
+"""Forget a document, or all that a person taught, with a receipt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import asdict
+
+from bot.loading import Loading
+from bot.messages import Language, Reply, ReplyEvent, Request
+from bot.phrases import say
+from rag.audience import Audience
+from rag.ingest.indexer import Indexer, Receipt
+from rag.records import Records
+
+
+class Forget:
+    """Handles `forget`: `request.text` is a document's id or unique name, or `options["user"]`."""
+
+    command = "forget"
+    uses_chat_model = False
+
+    def __init__(self, indexer: Indexer, records: Records, *, needs: Sequence[Loading]) -> None:
+        self._indexer = indexer
+        self._records = records
+        self._needs = needs
+
+    async def handle(
+        self, request: Request, language: Language
+    ) -> AsyncGenerator[ReplyEvent, None]:
+        """Yield the receipt; the next question finds nothing of what was forgotten."""
+        user = request.options.get("user")
+        reference = request.text.strip()
+        if not user and not reference:
+            yield Reply("error", say(language, "no_name"), language)
+            return
+        for part in self._needs:
+            await part.ready()
+        if user:
+            receipts = await asyncio.to_thread(self._indexer.forget_user, str(user))
+            text = "\n".join(self._line(receipt, language) for receipt in receipts)
+            rows = [asdict(receipt) for receipt in receipts]
+            text = text or say(language, "sources_none")
+            yield Reply("answer", text, language, data=rows)
+            return
+        audience = Audience.of(request.audience)
+        record = await asyncio.to_thread(self._records.find_document, reference, audience)
+        receipt = await asyncio.to_thread(self._indexer.forget, record.id, audience)
+        text = self._line(receipt, language)
+        if record.source.startswith("folder:"):
+            text += say(language, "file_still_there")
+        yield Reply("answer", text, language, data=asdict(receipt))
+
+    def _line(self, receipt: Receipt, language: Language) -> str:
+        verified = say(language, "verified") if receipt.verified else ""
+        return say(
+            language,
+            "forgotten",
+            name=receipt.document,
+            versions=receipt.versions,
+            chunks=receipt.chunks,
+            verified=verified,
+        )

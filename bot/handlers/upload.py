@@ -1,0 +1,140 @@
+"""Learn the files that come with a request, each with a receipt."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from bot.handlers.explain import document_reason, explain
+from bot.loading import Loading
+from bot.messages import Attachment, Download, Language, Reply, ReplyEvent, Request, Status
+from bot.phrases import say
+from rag.audience import check_scope
+from rag.ingest.indexer import UPLOAD, Indexer, Learned
+
+
+class Upload:
+    """Handles `upload`: every attachment becomes a document of `request.scope`."""
+
+    command = "upload"
+    uses_chat_model = False
+
+    def __init__(
+        self,
+        indexer: Indexer,
+        downloads: Mapping[str, Download],
+        *,
+        max_bytes: int,
+        needs: Sequence[Loading],
+    ) -> None:
+        self._indexer = indexer
+        self._downloads = downloads
+        """How each platform's attachments are fetched."""
+        self._max_bytes = max_bytes
+        self._needs = needs
+
+    async def handle(
+        self, request: Request, language: Language
+    ) -> AsyncGenerator[ReplyEvent, None]:
+        """Yield progress, and a receipt for each file: ready, already known, or why not."""
+        if not request.attachments:
+            yield Reply("error", say(language, "no_attachment"), language)
+            return
+        check_scope(request.scope)
+        for part in self._needs:
+            if not part.done:
+                yield Status(say(language, "loading", what=say(language, part.what)))
+                await part.ready()
+        lines: list[str] = []
+        data: list[dict[str, Any]] = []
+        for attachment in request.attachments:
+            yield Status(say(language, "reading", name=attachment.name))
+            updates: asyncio.Queue[Status | None] = asyncio.Queue()
+            learning = asyncio.create_task(self._learn(request, attachment, language, updates))
+            try:
+                while (status := await updates.get()) is not None:
+                    yield status
+                line, row = await learning
+            finally:
+                # A stopped upload is finished anyway: half a document is nobody's wish.
+                await asyncio.wait([learning])
+            lines.append(line)
+            data.append(row)
+        learned = any(row["state"] != "failed" for row in data)
+        yield Reply("answer" if learned else "error", "\n".join(lines), language, data=data)
+
+    async def _learn(
+        self,
+        request: Request,
+        attachment: Attachment,
+        language: Language,
+        updates: asyncio.Queue[Status | None],
+    ) -> tuple[str, dict[str, Any]]:
+        """Fetch and learn one file; return its receipt as a line and as data."""
+        loop = asyncio.get_running_loop()
+        name = attachment.name
+
+        def progress(done: int, total: int) -> None:
+            text = say(language, "embedding", name=name, done=done, total=total)
+            loop.call_soon_threadsafe(updates.put_nowait, Status(text, done, total))
+
+        try:
+            with TemporaryDirectory(prefix="teamglm-") as folder:
+                file = Path(folder) / "attachment"
+                await self._downloads[request.platform](attachment, file, self._max_bytes)
+                learned = await asyncio.to_thread(
+                    self._indexer.learn,
+                    file,
+                    scope=request.scope,
+                    source=UPLOAD,
+                    name=name,
+                    taught_by=f"{request.platform}:{request.user}",
+                    progress=progress,
+                )
+            return self._receipt(learned, language)
+        except Exception as error:
+            # One file's trouble is in its receipt; the others go on.
+            reason = explain(error, language)
+            if reason is None:
+                raise
+            return self._failed(name, getattr(error, "code", None), reason, language)
+        finally:
+            updates.put_nowait(None)
+
+    def _receipt(self, learned: Learned, language: Language) -> tuple[str, dict[str, Any]]:
+        if learned.state == "failed":
+            reason = (
+                document_reason(language, learned.code, megabytes=self._max_bytes >> 20)
+                if learned.code
+                else learned.message or say(language, "unreadable")
+            )
+            return self._failed(learned.name, learned.code, reason, language)
+        pages = say(language, "pages", pages=learned.pages) if learned.pages else ""
+        key = "learned" if learned.state == "ready" else "known"
+        line = say(language, key, name=learned.name, pages=pages, passages=learned.passages)
+        return line, {
+            "document": learned.document_id,
+            "name": learned.name,
+            "state": learned.state,
+            "pages": learned.pages,
+            "passages": learned.passages,
+            "code": None,
+            "message": line,
+        }
+
+    def _failed(
+        self, name: str, code: str | None, reason: str, language: Language
+    ) -> tuple[str, dict[str, Any]]:
+        line = say(language, "not_learned", name=name, reason=reason)
+        return line, {
+            "document": None,
+            "name": name,
+            "state": "failed",
+            "pages": None,
+            "passages": 0,
+            "code": code and str(code),
+            "message": reason,
+        }

@@ -1,0 +1,180 @@
+"""The models that the settings name; imports are late, since each brings a large library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bot.settings import (
+    ChatGlmModel,
+    EmbeddedModel,
+    GgufModel,
+    ModelSettings,
+    SentenceTransformersModel,
+    ServerModel,
+    Settings,
+    SettingsError,
+    TransformersModel,
+)
+from rag.models.embeddings import SentenceTransformerEmbeddings
+from rag.models.manifest import EmbeddedModel as ManifestModel
+from rag.models.manifest import default_cache, load_manifest, locate, target
+
+if TYPE_CHECKING:
+    from rag.models.llamacpp import LlamaCppChat
+    from rag.models.local_chat import LocalChat
+    from rag.models.server import ServerChat
+
+    Chat = LlamaCppChat | LocalChat | ServerChat
+
+
+def cache_of(settings: Settings) -> Path:
+    """Return where embedded models are kept."""
+    return settings.models_cache or default_cache()
+
+
+def model_settings(settings: Settings, name: str) -> ModelSettings:
+    """Return the settings of a model by its name, or of a file or folder by its path."""
+    if name in settings.models:
+        return settings.models[name]
+    path = Path(name).expanduser().absolute()
+    if path.suffix == ".gguf":
+        return GgufModel(provider="gguf", path=path)
+    if (path / "modules.json").is_file():
+        return SentenceTransformersModel(provider="sentence-transformers", path=path)
+    if (path / "config.json").is_file():
+        is_chatglm = '"chatglm"' in (path / "config.json").read_text(encoding="utf-8")
+        return (
+            ChatGlmModel(provider="chatglm", path=path)
+            if is_chatglm
+            else TransformersModel(provider="transformers", path=path)
+        )
+    known = ", ".join(sorted(settings.models))
+    raise SettingsError(
+        f"There is no model {name!r}: use one of {known}, or the path of a .gguf file or a model "
+        "folder."
+    )
+
+
+def chat_model(settings: Settings) -> Chat:
+    """Return the configured chat model, not loaded yet; raise `SettingsError`."""
+    name = settings.chat_model
+    length = settings.answers.max_tokens
+    match model_settings(settings, name):
+        case EmbeddedModel():
+            from rag.models.llamacpp import LlamaCppChat
+
+            entry = load_manifest().get(name)
+            if entry is None or entry.role != "chat":
+                raise SettingsError(f"{name} is not an embedded chat model: see `models list`.")
+            path = target(entry, cache_of(settings))
+            return LlamaCppChat(model_path=path, name_shown=name, max_tokens=length)
+        case GgufModel(path=path, context_window=window):
+            from rag.models.llamacpp import LlamaCppChat
+
+            return LlamaCppChat(
+                model_path=path, name_shown=name, max_tokens=length, context_window=window
+            )
+        case ChatGlmModel(path=path, device=device, dtype=dtype):
+            from rag.models.chatglm import ChatGLM
+
+            return ChatGLM(
+                folder=path, name_shown=name, device=device, dtype=dtype, max_tokens=length
+            )
+        case TransformersModel(path=path, device=device, dtype=dtype):
+            from rag.models.transformers_chat import TransformersChat
+
+            return TransformersChat(
+                folder=path, name_shown=name, device=device, dtype=dtype, max_tokens=length
+            )
+        case ServerModel() as server:
+            from rag.models.server import server_chat
+
+            if server.base_url is None:
+                raise SettingsError(f"The model {name} has no base_url: set it in config.yaml.")
+            key = settings.secrets.openai_api_key
+            return server_chat(
+                base_url=server.base_url,
+                model=server.model,
+                api_key=key.get_secret_value() if key else "",
+                name_shown=name,
+                context_window=server.context_window,
+                max_tokens=length,
+                timeout=server.timeout,
+            )
+        case _:
+            raise SettingsError(f"{name} is no chat model: name another one as chat_model.")
+
+
+def embedding_model(settings: Settings) -> SentenceTransformerEmbeddings:
+    """Return the configured embedding model, not loaded yet; raise `SettingsError`."""
+    name = settings.embedding_model
+    match model_settings(settings, name):
+        case EmbeddedModel():
+            entry = load_manifest().get(name)
+            if entry is None or entry.role != "embedding":
+                raise SettingsError(f"{name} is no embedded embedding model: see `models list`.")
+            return SentenceTransformerEmbeddings(name, target(entry, cache_of(settings)))
+        case SentenceTransformersModel(path=path, device=device):
+            return SentenceTransformerEmbeddings(name, path, device=device)
+        case _:
+            raise SettingsError(f"{name} is no embedding model: name another as embedding_model.")
+
+
+def list_models(settings: Settings) -> list[dict[str, Any]]:
+    """Return every model that the config names: provider, whether it is used and is there."""
+    rows = []
+    manifest = load_manifest()
+    for name in dict.fromkeys([settings.chat_model, settings.embedding_model, *settings.models]):
+        model = model_settings(settings, name)
+        match model:
+            case EmbeddedModel():
+                entry = manifest.get(name)
+                ready = bool(entry and locate(entry, cache_of(settings)))
+                detail = _embedded_detail(entry) if entry else "not in the manifest"
+            case ServerModel(base_url=address, model=served):
+                ready, detail = address is not None, f"{served} at {address}"
+            case _:
+                ready, detail = model.path.exists(), str(model.path)
+        used = name in (settings.chat_model, settings.embedding_model)
+        rows.append(
+            {
+                "name": name,
+                "provider": model.provider,
+                "used": used,
+                "ready": ready,
+                "detail": detail,
+            }
+        )
+    return rows
+
+
+def _embedded_detail(entry: ManifestModel) -> str:
+    return f"{entry.upstream}, {entry.license}, {entry.download_bytes / 1e6:,.0f} MB"
+
+
+def pull_models(settings: Settings, name: str | None, *, say: Callable[[str], None]) -> None:
+    """Fetch one embedded model, or those that the config uses, with a progress bar.
+
+    Raise `ModelMissing` with what to do, or `SettingsError` for a model that isn't embedded.
+    """
+    from rag.models.fetch import pull, terminal_progress
+
+    manifest = load_manifest()
+    if name is not None and name not in manifest:
+        raise SettingsError(
+            f"{name} is not an embedded model: they are {', '.join(sorted(manifest))}."
+        )
+    wanted = [name] if name else [settings.chat_model, settings.embedding_model]
+    cache = cache_of(settings)
+    missing = [
+        manifest[one] for one in wanted if one in manifest and not locate(manifest[one], cache)
+    ]
+    if missing:
+        total = sum(model.download_bytes for model in missing) / 1e6
+        names = ", ".join(f"{model.name} ({model.license})" for model in missing)
+        say(f"Downloading {names}: {total:,.0f} MB in all, kept in {cache}.")
+    for model in missing:
+        with terminal_progress() as progress:
+            pull(model, cache, progress=progress, mirror=settings.models_mirror)
