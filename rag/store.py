@@ -249,9 +249,9 @@ class PassageIndex:
         indexes.add_index("sparse", index_type="SPARSE_INVERTED_INDEX", metric_type="IP")
         for field in ("doc_id", "scope"):
             indexes.add_index(field, index_type="INVERTED")
-        self._milvus.create_collection(
-            name, schema=schema, index_params=indexes, consistency_level="Strong"
-        )
+        self._milvus.create_collection(name, schema=schema, consistency_level="Strong")
+        # Waiting would take half a second an index, and an empty collection has nothing to index.
+        self._milvus.create_index(name, indexes, sync=False)
 
     def _sweep(self) -> None:
         """Drop what an interrupted replacement left, and on Lite other embedders' collections."""

@@ -7,8 +7,11 @@ import os
 import re
 import stat
 import uuid
-from collections.abc import Set
+from collections.abc import Callable, Iterator, Set
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from io import FileIO
 from pathlib import Path
 
 from rag.errors import DocumentCode, DocumentError, StoreUnavailable
@@ -33,8 +36,10 @@ class Fingerprint:
         return self.blob[:64]
 
 
-def fingerprint(file: Path, name: str, max_bytes: int, copy: Path | None = None) -> Fingerprint:
-    """Hash a regular file, no link, and copy it where `copy` says; raise `DocumentError`.
+def fingerprint(
+    file: Path, name: str, max_bytes: int, keep: Callable[[bytes], None] = lambda block: None
+) -> Fingerprint:
+    """Hash a regular file, no link, while `keep` gets its bytes; raise `DocumentError`.
 
     The extension is that of `name`: the same bytes are another text as Markdown than as CSV.
     """
@@ -51,20 +56,12 @@ def fingerprint(file: Path, name: str, max_bytes: int, copy: Path | None = None)
             raise DocumentError(DocumentCode.UNREADABLE, "not a regular file")
         if status.st_size > max_bytes:
             raise DocumentError(DocumentCode.TOO_LARGE, f"{status.st_size} bytes")
-        target = _create(copy) if copy else None
-        try:
-            while block := _read(source.fileno()):
-                size += len(block)
-                if size > max_bytes:
-                    raise DocumentError(DocumentCode.TOO_LARGE, f"more than {max_bytes} bytes")
-                digest.update(block)
-                if target is not None:
-                    _write(target, block)
-            if target is not None:
-                os.fsync(target)
-        finally:
-            if target is not None:
-                os.close(target)
+        while block := _read(source.fileno()):
+            size += len(block)
+            if size > max_bytes:
+                raise DocumentError(DocumentCode.TOO_LARGE, f"more than {max_bytes} bytes")
+            digest.update(block)
+            keep(block)
     if not size:
         raise DocumentError(DocumentCode.EMPTY)
     kind = _KIND.fullmatch(Path(name).suffix.lower())
@@ -82,15 +79,20 @@ class Blobs:
         """Copy a file in; raise `DocumentError`, or `StoreUnavailable` if it cannot be kept."""
         new = self._folder / f"{uuid.uuid4().hex}{_NEW}"
         try:
-            taken = fingerprint(file, name, self._max_bytes, new)
+            with self._writable():
+                self._folder.mkdir(parents=True, exist_ok=True)
+                copy = new.open("xb", buffering=0)
+            with copy:
+                taken = fingerprint(file, name, self._max_bytes, partial(self._write, copy))
+                with self._writable():
+                    os.fsync(copy.fileno())
             kept = self.path(taken.blob)
-            try:
+            with self._writable():
                 kept.parent.mkdir(exist_ok=True)
                 new.replace(kept)
-            except OSError as error:
-                raise _unwritable(kept, error) from error
         finally:
-            new.unlink(missing_ok=True)
+            with suppress(OSError):
+                new.unlink(missing_ok=True)
         return taken
 
     def path(self, blob: str) -> Path:
@@ -99,25 +101,33 @@ class Blobs:
 
     def drop(self, blob: str) -> None:
         """Delete a blob; one that isn't there is no error."""
-        self.path(blob).unlink(missing_ok=True)
+        with self._writable():
+            self.path(blob).unlink(missing_ok=True)
 
     def keep_only(self, needed: Set[str]) -> None:
         """Delete every blob that is not needed, and copies that were never finished."""
-        for folder in self._folder.glob("*"):
-            if folder.name.endswith(_NEW):
-                folder.unlink(missing_ok=True)
-            elif folder.is_dir():
-                for kept in folder.iterdir():
-                    if folder.name + kept.name not in needed:
-                        kept.unlink(missing_ok=True)
+        with self._writable():
+            for unfinished in self._folder.glob(f"*{_NEW}"):
+                unfinished.unlink(missing_ok=True)
+            for kept in self._folder.glob("*/*"):
+                if kept.parent.name + kept.name not in needed:
+                    kept.unlink(missing_ok=True)
 
+    def _write(self, copy: FileIO, block: bytes) -> None:
+        view = memoryview(block)
+        with self._writable():
+            while view:
+                view = view[copy.write(view) :]
 
-def _create(copy: Path) -> int:
-    try:
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        return os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except OSError as error:
-        raise _unwritable(copy, error) from error
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{self._folder} cannot be written ({error.strerror}): "
+                "check its permissions and its space."
+            ) from error
 
 
 def _read(descriptor: int) -> bytes:
@@ -125,18 +135,3 @@ def _read(descriptor: int) -> bytes:
         return os.read(descriptor, _BLOCK)
     except OSError as error:
         raise DocumentError(DocumentCode.UNREADABLE, str(error)) from error
-
-
-def _write(descriptor: int, block: bytes) -> None:
-    try:
-        view = memoryview(block)
-        while view:
-            view = view[os.write(descriptor, view) :]
-    except OSError as error:
-        raise StoreUnavailable(f"The file cannot be kept ({error}): is there space?") from error
-
-
-def _unwritable(path: Path, error: OSError) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"{path.parent} cannot be written ({error.strerror}): check its permissions and its space."
-    )

@@ -215,11 +215,8 @@ class Ledger:
             if flipped.rowcount == 0:
                 return False
             connection.execute(update(version).where(version.c.id == new).values(indexed_at=now))
-            sizes = dict(
-                connection.execute(
-                    select(version.c.id, version.c.chunks).where(version.c.id.in_([old, new]))
-                ).tuples()
-            )
+            counts = select(version.c.id, version.c.chunks).where(version.c.id.in_([old, new]))
+            sizes = {row.id: row.chunks for row in connection.execute(counts)}
             add_to_counter(connection, "generation", 1)
             add_to_counter(connection, "passages", sizes.get(new, 0) - sizes.get(old, 0))
             rest = self._terms.begin(connection, changes)
