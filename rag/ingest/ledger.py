@@ -78,6 +78,8 @@ class Ledger:
 
     def admit(self, address: Address, taught_by: str | None) -> Standing:
         """Return how the document of an address stands; a new one waits."""
+        for standing in self._standings(_at(document, address)):
+            return standing
         now = self._clock().isoformat()
         row = {
             "id": uuid.uuid4().hex,
@@ -172,16 +174,16 @@ class Ledger:
 
     def is_buried(self, address: Address, sha256: str) -> bool:
         """Tell whether these bytes were forgotten here; other bytes lift the tombstone."""
-        lifted = delete(tombstone).where(_at(tombstone, address), tombstone.c.sha256 != sha256)
-        # Whatever the file's name is now: renaming it is no reason to remember.
-        buried = select(tombstone.c.sha256).where(
-            tombstone.c.scope == address.scope,
-            tombstone.c.source == address.source,
-            tombstone.c.sha256 == sha256,
+        query = select(tombstone.c.name, tombstone.c.sha256).where(
+            tombstone.c.scope == address.scope, tombstone.c.source == address.source
         )
-        with self._engine.begin() as connection:
-            connection.execute(lifted)
-            return connection.scalar(buried.limit(1)) is not None
+        with self._reading.connect() as connection:
+            graves = connection.execute(query).all()
+        if any(grave.name == address.name and grave.sha256 != sha256 for grave in graves):
+            with self._engine.begin() as connection:
+                connection.execute(delete(tombstone).where(_at(tombstone, address)))
+        # Whatever the file's name is now: renaming it is no reason to remember.
+        return any(grave.sha256 == sha256 for grave in graves)
 
     def recover(self) -> None:
         """Put right what a crash left: half-counted terms, documents said to be read just now."""

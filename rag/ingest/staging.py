@@ -98,18 +98,17 @@ class Staging:
         embedder: str,
     ) -> str:
         """Write down a version that doesn't answer yet and return its id."""
-        version_id, key, parsed = uuid.uuid4().hex, extract.key, extract.parsed
-        with self._engine.begin() as connection:
-            row = {
-                "key": key,
-                "blob": extract.blob,
-                "size": extract.size,
-                "text": parsed.text,
-                "pages": parsed.pages,
-                "segments": [[len(part.text), part.page, part.section] for part in parsed.segments],
-            }
-            connection.execute(insert_for(connection, content).on_conflict_do_nothing(), row)
+        version_id, key = uuid.uuid4().hex, extract.key
+        with self._reading.connect() as connection:
             settled = _answers(connection, key, splitter)
+        if not settled:
+            # What an interrupted reading left may have been cut otherwise.
+            self._drain(chunk, chunk.c.content == key, chunk.c.splitter == splitter)
+        first, *rest = batches(chunks)
+        with self._engine.begin() as connection:
+            connection.execute(
+                insert_for(connection, content).on_conflict_do_nothing(), _content_row(extract)
+            )
             number = connection.scalar(
                 select(func.max(version.c.number))
                 .join(document, document.c.live_version == version.c.id)
@@ -126,18 +125,10 @@ class Staging:
                 "indexed_at": self._clock().isoformat(),
             }
             connection.execute(insert(version), row)
-        if not settled:
-            # What an interrupted reading left may have been cut otherwise.
-            self._drain(chunk, chunk.c.content == key, chunk.c.splitter == splitter)
-        for batch in batches(chunks):
+            _add_passages(connection, version_id, key, None if settled else splitter, first)
+        for batch in rest:
             with self._engine.begin() as connection:
-                if not settled:
-                    connection.execute(insert(chunk), [_row(c, key, splitter) for c in batch])
-                connection.execute(
-                    insert(passage),
-                    [{"version": version_id, "ordinal": c.ordinal, "row_id": c.row_id}
-                     for c in batch],
-                )  # fmt: skip
+                _add_passages(connection, version_id, key, None if settled else splitter, batch)
         return version_id
 
     def spans(self, key: str, splitter: str) -> list[tuple[int, int, int | None, str | None]]:
@@ -180,19 +171,19 @@ class Staging:
             .where(func.coalesce(document.c.live_version, "") != version.c.id)
             .where(func.coalesce(document.c.incoming, "") != version.c.content)
         )
-        return self._strings(query)
+        return self._values(query)
 
     def others(self, version_id: str) -> list[str]:
         """Return the other versions of a version's document."""
         mine = select(version.c.document).where(version.c.id == version_id).scalar_subquery()
         latest = version.alias()
         query = select(latest.c.id).where(latest.c.document == mine, latest.c.id != version_id)
-        return self._strings(query)
+        return self._values(query)
 
     def row_ids(self, version_ids: Collection[str]) -> set[str]:
         """Return the index rows of some versions."""
         return set(
-            self._strings(select(passage.c.row_id).where(passage.c.version.in_(list(version_ids))))
+            self._values(select(passage.c.row_id).where(passage.c.version.in_(list(version_ids))))
         )
 
     def live_row_ids(self, embedder: str) -> set[str]:
@@ -203,7 +194,7 @@ class Staging:
             .join(version, version.c.id == passage.c.version)
             .where(version.c.embedder == embedder)
         )
-        return set(self._strings(query))
+        return set(self._values(query))
 
     def indexed(self, row_ids: Collection[str], embedder: str) -> Iterator[list[IndexedChunk]]:
         """Yield in batches what the index needs of these rows, where they have a vector."""
@@ -239,7 +230,7 @@ class Staging:
         found: set[str] = set()
         for batch in batches(sorted(text_hashes)):
             query = select(vector.c.text_hash).where(vector.c.embedder == embedder)
-            found.update(self._strings(query.where(vector.c.text_hash.in_(batch))))
+            found.update(self._values(query.where(vector.c.text_hash.in_(batch))))
         return found
 
     def keep_vectors(self, vectors: Mapping[str, bytes], embedder: str) -> None:
@@ -254,7 +245,7 @@ class Staging:
     def blobs(self) -> set[str]:
         """Return the blobs that are needed: uploads' contents, and files that wait to be read."""
         return set(
-            self._strings(
+            self._values(
                 select(content.c.blob)
                 .join(version, version.c.content == content.c.key)
                 .join(document, document.c.id == version.c.document)
@@ -262,7 +253,7 @@ class Staging:
             )
         ) | {
             key.partition("#")[0]
-            for key in self._strings(
+            for key in self._values(
                 select(document.c.incoming).where(
                     document.c.source == "upload", document.c.incoming.is_not(None)
                 )
@@ -272,13 +263,13 @@ class Staging:
     def prune_vectors(self) -> None:
         """Delete the vectors of texts that no chunk has any more."""
         used = exists().where(chunk.c.text_hash == vector.c.text_hash)
-        while unused := self._strings(select(vector.c.text_hash).where(~used).limit(500)):
+        while unused := self._values(select(vector.c.text_hash).where(~used).limit(500)):
             with self._engine.begin() as connection:
                 connection.execute(delete(vector).where(vector.c.text_hash.in_(unused), ~used))
 
     def _discard_chunks(self, key: str, splitter: str) -> None:
         here = chunk.c.content == key, chunk.c.splitter == splitter
-        hashes = sorted(set(self._strings(select(chunk.c.text_hash).where(*here))))
+        hashes = sorted(set(self._values(select(chunk.c.text_hash).where(*here))))
         self._drain(chunk, *here)
         for batch in batches(hashes):
             used = exists().where(chunk.c.text_hash == vector.c.text_hash)
@@ -289,15 +280,12 @@ class Staging:
 
     def _drain(self, table: Table, *here: ColumnElement[bool]) -> None:
         """Delete rows in order of their ordinal, some at a time."""
-        while True:
+        some = select(table.c.ordinal).where(*here).order_by(table.c.ordinal).limit(500)
+        while ordinals := self._values(some):
             with self._engine.begin() as connection:
-                first = select(table.c.ordinal).where(*here).order_by(table.c.ordinal).limit(500)
-                ordinals = connection.scalars(first).all()
-                if not ordinals:
-                    return
                 connection.execute(delete(table).where(*here, table.c.ordinal.in_(ordinals)))
 
-    def _strings(self, query: Any) -> list[str]:
+    def _values(self, query: Any) -> list[Any]:
         with self._reading.connect() as connection:
             return list(connection.scalars(query))
 
@@ -323,7 +311,35 @@ def _answers(connection: Connection, key: str, splitter: str) -> bool:
     return connection.scalar(query.limit(1)) is not None
 
 
-def _row(staged: StagedChunk, key: str, splitter: str) -> dict[str, Any]:
+def _add_passages(
+    connection: Connection,
+    version_id: str,
+    key: str,
+    splitter: str | None,
+    chunks: Sequence[StagedChunk],
+) -> None:
+    """Add a version's passages, and unless `splitter` is None the chunks that they are of."""
+    if splitter is not None:
+        connection.execute(insert(chunk), [_chunk_row(c, key, splitter) for c in chunks])
+    connection.execute(
+        insert(passage),
+        [{"version": version_id, "ordinal": c.ordinal, "row_id": c.row_id} for c in chunks],
+    )
+
+
+def _content_row(extract: Extract) -> dict[str, Any]:
+    segments = extract.parsed.segments
+    return {
+        "key": extract.key,
+        "blob": extract.blob,
+        "size": extract.size,
+        "text": extract.parsed.text,
+        "pages": extract.parsed.pages,
+        "segments": [[len(part.text), part.page, part.section] for part in segments],
+    }
+
+
+def _chunk_row(staged: StagedChunk, key: str, splitter: str) -> dict[str, Any]:
     return {
         "content": key,
         "splitter": splitter,
