@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.adapters.console import Screen
-from bot.adapters.local import RemoteBot, running_bot
+from bot.adapters.local import ADDRESS_FILE, RemoteBot, running_bot
 from bot.messages import Attachment, AttachmentError, Reply, Request, Turn
 from bot.settings import Settings, SettingsError, load_settings
 from rag.audience import PUBLIC, InvalidScope, check_scope
@@ -29,13 +29,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one verb and return its exit code."""
     options = _parser().parse_args(arguments)
-    verbose = options.verb == "run"
     logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    for chatty in ("httpx", "apscheduler", "alembic", "sentence_transformers", "slack_bolt"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    if options.verb == "run":
+        for ours in ("bot", "rag"):
+            logging.getLogger(ours).setLevel(logging.INFO)
     try:
         settings = load_settings(options.config, changes=options.set, data=options.data)
         return int(options.act(settings, options))
@@ -240,8 +239,6 @@ def _dispatched(
     settings: Settings, request: Request, options: argparse.Namespace, *, stream: bool = False
 ) -> int:
     """Have the running bot handle a request, or a bot of our own if none runs."""
-    from bot.app import ADDRESS_FILE
-
     screen = Screen(quiet=options.json, stream=stream)
     remote = running_bot(settings.data / ADDRESS_FILE)
     if remote is not None:

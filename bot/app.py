@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from filelock import FileLock, Timeout
 
 from bot.adapters.console import ConsoleAdapter, copy_local
-from bot.adapters.local import LocalApi, last_reply
+from bot.adapters.local import ADDRESS_FILE, LocalApi, last_reply
 from bot.adapters.web import WebAdapter, WebError
 from bot.dispatch import Dispatcher, Handler, Limits
 from bot.handlers.ask import Ask
@@ -46,9 +47,6 @@ from rag.schema import open_engine
 from rag.store import PassageIndex
 
 log = logging.getLogger(__name__)
-
-ADDRESS_FILE = "api.json"
-"""In the data folder: where a running bot's local API is, and its token."""
 
 
 class App:
@@ -239,7 +237,11 @@ async def known_sources(settings: Settings, request: Request) -> Reply:
 
 
 async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
-    """Run the bot until it is cancelled or a platform refuses it; `say` tells the person at it."""
+    """Run the bot until it is stopped or a platform refuses it; `say` tells the person at it."""
+    serving = asyncio.current_task()
+    if serving is not None:
+        with suppress(NotImplementedError):  # Windows has no such handlers
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
     downloads: dict[str, Download] = {"cli": copy_local}
     app = App(settings, downloads)
     app.claim()
@@ -314,11 +316,12 @@ def _platforms(
 async def _load(app: App, say: Callable[[str], None]) -> None:
     """Open the slow parts; what can't be opened is said, and answered with, until it can."""
     started = time.monotonic()
-    for part in (app.knowledge, app.talking):
-        try:
-            await part.ready()
-        except TeamglmError as error:
-            say(str(error))
+    parts = (app.knowledge.ready(), app.talking.ready())
+    for outcome in await asyncio.gather(*parts, return_exceptions=True):
+        if isinstance(outcome, TeamglmError):
+            say(str(outcome))
+        elif isinstance(outcome, BaseException):
+            raise outcome
     if app.still_loading() is None:
         say(f"Ready after {time.monotonic() - started:.1f} seconds.")
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import aiohttp
 
-from bot.adapters.local import running_bot
-from bot.app import ADDRESS_FILE, database_url, opened
+from bot.adapters.local import ADDRESS_FILE, running_bot
+from bot.app import database_url, opened
 from bot.models import cache_of, list_models
 from bot.settings import Settings, SettingsError
 from rag.errors import TeamglmError

@@ -69,7 +69,9 @@ def context(
 
 def _heading(source: Source) -> str:
     section = source.passage.section
-    return f"[{source.number}] {section}: " if section else f"[{source.number}] "
+    if not section or source.passage.text.startswith(section.rpartition(" > ")[2]):
+        return f"[{source.number}] "
+    return f"[{source.number}] {section}: "
 
 
 def _joined(source: Source, taken: set[int]) -> str:

@@ -35,6 +35,9 @@ from bot.messages import (
     Turn,
 )
 
+ADDRESS_FILE = "api.json"
+"""In the data folder: where a running bot's local API is, and its token."""
+
 _KINDS = {kind.__name__: kind for kind in (Status, Sources, ReplyChunk, Reply)}
 
 

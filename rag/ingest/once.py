@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +20,7 @@ def read_once(
     with TemporaryDirectory(prefix="teamglm-") as folder:
         # The parser goes by the name's extension where the bytes don't tell.
         link = Path(folder) / f"file{Path(name).suffix.lower()}"
-        os.symlink(file.resolve(), link)
+        link.symlink_to(file.resolve())
         (parsed,) = parser.parse([link])
     if isinstance(parsed, DocumentError):
         raise parsed

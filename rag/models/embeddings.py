@@ -46,7 +46,9 @@ class SentenceTransformerEmbeddings(Embeddings):
                     f"`teamglm models pull {self.name}` or correct its path in config.yaml."
                 )
             from sentence_transformers import SentenceTransformer  # seconds: not at start-up
+            from transformers.utils.logging import disable_progress_bar
 
+            disable_progress_bar()
             try:
                 self._model = SentenceTransformer(
                     str(self._folder),
