@@ -31,7 +31,7 @@ from sqlalchemy import (
     make_url,
 )
 from sqlalchemy.engine import Connection, ExceptionContext
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from rag.errors import StoreUnavailable
 
@@ -171,7 +171,7 @@ def open_engine(url: str) -> Engine:
 
     @event.listens_for(engine, "handle_error")
     def _explain(context: ExceptionContext) -> None:
-        if isinstance(context.sqlalchemy_exception, OperationalError):
+        if isinstance(context.sqlalchemy_exception, OperationalError | InterfaceError):
             raise StoreUnavailable(
                 f"The database {where} cannot be used ({context.original_exception}): "
                 "check that its folder exists, can be written and has space."

@@ -154,7 +154,7 @@ class Flow:
         if now is None or now.sha256 != job.bytes.sha256:
             return DocumentError(DocumentCode.CHANGED, "it changed while it was being read")
         segments = tuple(
-            Segment(_keepable(part.text), part.page, part.section and _keepable(part.section))
+            Segment(keepable(part.text), part.page, part.section and keepable(part.section))
             for part in outcome.segments
         )
         return Extract(job.key, now.blob, now.size, Parsed(segments, outcome.pages))
@@ -290,7 +290,8 @@ def _forgotten() -> DocumentError:
     return DocumentError(DocumentCode.CHANGED, "it was forgotten while it was being read")
 
 
-def _keepable(text: str) -> str:
+def keepable(text: str) -> str:
+    """Return a text of the same length without the characters that a database refuses."""
     return _UNKEEPABLE.sub("\ufffd", text)
 
 

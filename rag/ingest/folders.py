@@ -86,7 +86,9 @@ def scan(
     A folder that is absent, cannot be listed, or is empty where it was mounted before, changes
     nothing and is reported as failed.
     """
-    return _Scan(folder.source, folder.scope, indexer, records, now_ns()).folder(folder, progress)
+    with indexer.scanning:
+        here = _Scan(folder.source, folder.scope, indexer, records, now_ns())
+        return here.folder(folder, progress)
 
 
 def index_path(
@@ -107,10 +109,11 @@ def index_path(
         if path.is_relative_to(folder.path.resolve()):
             return scan(folder, indexer, records, progress, now_ns=now_ns)
     root = path if path.is_dir() else path.parent
-    once = _Scan(f"path:{root.as_posix()}", PUBLIC, indexer, records, now_ns())
-    if path.is_dir():
-        return once.folder(Folder(path.name, path), progress, removing=False)
-    return once.file(path, progress)
+    with indexer.scanning:
+        once = _Scan(f"path:{_name(root.as_posix())}", PUBLIC, indexer, records, now_ns())
+        if path.is_dir():
+            return once.folder(Folder(path.name, path), progress, removing=False)
+        return once.file(path, progress)
 
 
 class _Scan:

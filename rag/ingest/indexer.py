@@ -15,7 +15,7 @@ from langchain_core.embeddings import Embeddings
 from rag.audience import Audience
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.blobs import Blobs, Fingerprint, fingerprint
-from rag.ingest.flow import Flow, Job, Keys, Parser, Progress, index_row
+from rag.ingest.flow import Flow, Job, Keys, Parser, Progress, index_row, keepable
 from rag.ingest.ledger import Address, Ledger, Standing
 from rag.ingest.parsed import Chunk, Parsed
 from rag.ingest.staging import Staging
@@ -101,6 +101,8 @@ class Indexer:
         self._max_bytes = max_bytes
         # Held while contents are staged or discarded, so that neither pulls the other's rug.
         self._tidy = threading.Lock()
+        self.scanning = threading.Lock()
+        """Held by a scan: what one found gone another may just have renamed."""
         self._next = threading.Lock()
         self._busy = threading.Lock()
         self._flow = Flow(
@@ -252,7 +254,7 @@ class Indexer:
 
     def _admit(self, lesson: Lesson) -> Job | Learned:
         """Read a file's bytes; what need not or cannot be learned is reported at once."""
-        address = Address(lesson.scope, lesson.source, lesson.name)
+        address = Address(lesson.scope, lesson.source, keepable(lesson.name))
         uploaded = lesson.source == UPLOAD
         with self._tidy:  # the blob is needed from here on
             try:
@@ -263,7 +265,7 @@ class Indexer:
             except DocumentError as error:
                 return self._refuse(self.ledger.admit(address, lesson.taught_by), error, None)
             if not uploaded and self.ledger.is_buried(address, read.sha256):
-                return Learned(lesson.name, None, "known", blob=read.blob)
+                return Learned(address.name, None, "known", blob=read.blob)
             standing = self.ledger.admit(address, lesson.taught_by)
             path = self._blobs.path(read.blob) if uploaded else lesson.file
             job = self._job(standing, read, path)

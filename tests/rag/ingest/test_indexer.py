@@ -1,7 +1,9 @@
+import sqlite3
 import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from rag.audience import Audience
 from rag.errors import DocumentCode, ModelMissing, StoreUnavailable
@@ -190,8 +192,10 @@ class TestAFileThatCannotBeLearned:
         bench.check()
 
     def test_has_characters_that_no_database_keeps(self, bench: Bench) -> None:
-        bench.upload("a.txt", "nul \0 here\n")
-        assert bench.everything() == [("a.txt", ["nul \ufffd here"])]
+        file = bench.write("a.txt", "nul \0 here\n")
+        learned = bench.indexer.learn(file, scope="public", source="upload", name="a\0\ud800.txt")
+        assert learned.state == "ready"
+        assert bench.everything() == [("a\ufffd\ufffd.txt", ["nul \ufffd here"])]
 
 
 class TestTrouble:
@@ -256,6 +260,24 @@ class TestTrouble:
             assert bench.answers("old") == ["old"]
         assert [learned.state for learned in bench.indexer.catch_up()] == ["ready"]
         assert bench.everything() == [("a.txt", ["new"])]
+        bench.check()
+
+    def test_with_a_database_that_cannot_be_written_keeps_the_old_version(
+        self, bench: Bench
+    ) -> None:
+        def refuse(connection: sqlite3.Connection, _: object) -> None:
+            connection.execute("PRAGMA query_only=ON")
+
+        bench.upload("a.txt", "old\n")
+        engine = bench.records.engine
+        event.listen(engine, "connect", refuse)
+        engine.dispose()
+        with pytest.raises(StoreUnavailable, match="can be written"):
+            bench.upload("a.txt", "new\n")
+        assert bench.answers("old") == ["old"]
+        event.remove(engine, "connect", refuse)
+        engine.dispose()
+        assert bench.upload("a.txt", "new\n").state == "ready"
         bench.check()
 
     def test_with_the_blobs_is_one_clear_sentence(self, bench: Bench) -> None:
