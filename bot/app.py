@@ -63,7 +63,7 @@ class App:
         self.index = PassageIndex(
             str(settings.data / "passages.db"),
             embedder_key=self.embeddings.key,
-            dimension=384,
+            dimension=lambda: self.embeddings.dimension,
         )
         self._splitter: Splitter | None = None
         self.sandbox = Sandbox(max_bytes=settings.limits.upload_megabytes << 20)

@@ -26,6 +26,7 @@ _BACKGROUND = 256
 _FEWEST = 8
 _RUNNER_UP = 5
 _KEPT_BACKGROUNDS = 32
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +99,10 @@ class Retriever:
         if not audience.scopes or not count or not query.strip():
             return Retrieval((), 0.0, rarities)
         vector = np.asarray(self._embeddings.embed_query(query), np.float32)
-        near = self._index.search_dense(vector.tolist(), audience.scopes, _CANDIDATES)
-        worded = self._index.search_sparse(rarities, audience.scopes, _CANDIDATES)
-        ids = list(dict.fromkeys([row for row, _ in near] + [row for row, _ in worded]))
-        passages = self._records.passages(ids, audience)
-        rows = [row for row in ids if row in passages]
+        near, rows, passages = self._candidates(vector, rarities, audience)
         if not rows:
             return Retrieval((), 0.0, rarities)
-        cosines = self._cosines(rows, dict(near), vector)
+        cosines = self._cosines(rows, near, vector)
         keywords = self._keywords([passages[row] for row in rows], rarities)
         language = language_of(query)
         same = np.array([passages[row].language == language for row in rows])
@@ -116,6 +113,21 @@ class Retriever:
             vector, cosines, keywords, rarities, bool(same[order[0]]), hits[0].passage, audience
         )
         return Retrieval(hits, confidence, rarities)
+
+    def _candidates(
+        self, vector: npt.NDArray[np.float32], rarities: Mapping[int, float], audience: Audience
+    ) -> tuple[dict[str, float], list[str], dict[str, Passage]]:
+        """Return the cosines that the search gave, the rows of both arms, and their passages."""
+        for _ in range(_ATTEMPTS):
+            generation = self._records.generation()
+            near = self._index.search_dense(vector.tolist(), audience.scopes, _CANDIDATES)
+            worded = self._index.search_sparse(rarities, audience.scopes, _CANDIDATES)
+            ids = list(dict.fromkeys([row for row, _ in near] + [row for row, _ in worded]))
+            passages = self._records.passages(ids, audience)
+            # A document that was published meanwhile would be missing, old version and new.
+            if self._records.generation() == generation:
+                break
+        return dict(near), [row for row in ids if row in passages], passages
 
     def _cosines(
         self, rows: Sequence[str], near: Mapping[str, float], vector: npt.NDArray[np.float32]

@@ -13,7 +13,7 @@ import logging
 import math
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,13 +49,15 @@ class PassageIndex:
     """Passages by meaning and by keyword; opens in `open()`, reads are safe from any thread.
 
     `uri` is a path that ends in `.db` (Milvus Lite, one process at a time) or a server's address.
-    Each embedder has a collection of its own, so that vectors of two models never meet.
+    Each embedder has a collection of its own, so that vectors of two models never meet; how many
+    `dimension`s they have is asked when the index opens, since only a loaded model knows.
     """
 
-    def __init__(self, uri: str, *, embedder_key: str, dimension: int) -> None:
+    def __init__(self, uri: str, *, embedder_key: str, dimension: Callable[[], int]) -> None:
         self._uri = uri
         self._path = None if "://" in uri else Path(uri)
-        self._dimension = dimension
+        self._ask_dimension = dimension
+        self._dimension = 0
         self._alias = f"teamglm_{hashlib.sha256(embedder_key.encode()).hexdigest()[:16]}"
         self._client: MilvusClient | None = None
         self._writing = threading.RLock()
@@ -64,6 +66,7 @@ class PassageIndex:
         """Connect, create what is missing and load it; raise `StoreUnavailable`."""
         from pymilvus import MilvusClient
 
+        self._dimension = self._ask_dimension()
         # Every error reaches us as an exception too, and the log would repeat what is indexed.
         for noisy in ("pymilvus", "milvus_lite"):
             logging.getLogger(noisy).setLevel(logging.CRITICAL)

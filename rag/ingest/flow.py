@@ -32,9 +32,10 @@ from rag.errors import (
 from rag.ingest.blobs import Fingerprint, fingerprint
 from rag.ingest.ledger import Ledger, Standing
 from rag.ingest.parsed import Chunk, Parsed, Segment
-from rag.ingest.staging import Extract, IndexedChunk, StagedChunk, Staging, embedded_text
+from rag.ingest.staging import Extract, IndexedChunk, StagedChunk, Staging
 from rag.keywords import passage_weights
 from rag.language import language_of
+from rag.records import embedded_text
 from rag.store import PassageIndex, PassageRow
 
 Progress = Callable[[int, int], None]

@@ -26,7 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from rag.ingest.parsed import GAP, Parsed, Segment
-from rag.records import batches
+from rag.records import batches, embedded_text
 from rag.schema import chunk, content, document, passage, reading, vector, version
 
 
@@ -288,11 +288,6 @@ class Staging:
     def _values(self, query: Any) -> list[Any]:
         with self._reading.connect() as connection:
             return list(connection.scalars(query))
-
-
-def embedded_text(section: str | None, text: str) -> str:
-    """Return what is embedded and searched: the passage under its heading."""
-    return f"{section}\n{text}" if section else text
 
 
 def insert_for(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:

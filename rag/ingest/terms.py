@@ -7,9 +7,9 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, Engine, and_, delete, select
 
-from rag.ingest.staging import embedded_text, insert_for
+from rag.ingest.staging import insert_for
 from rag.keywords import passage_weights
-from rag.records import batches
+from rag.records import batches, embedded_text
 from rag.schema import chunk, counter, document, passage, reading, term, version
 
 _BATCH = 2000

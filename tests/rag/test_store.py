@@ -25,7 +25,7 @@ def row(number: int, scope: str = "public", **changes: object) -> PassageRow:
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PassageIndex]:
     folder = tmp_path_factory.mktemp("index")
-    index = PassageIndex(str(folder / "index.db"), embedder_key="fake", dimension=4)
+    index = PassageIndex(str(folder / "index.db"), embedder_key="fake", dimension=lambda: 4)
     index.open()
     yield index
     index.close()
@@ -112,7 +112,7 @@ def test_a_replacement_that_fails_leaves_the_old_rows(index: PassageIndex) -> No
 
 
 def test_rows_survive_closing_and_files_that_were_cut_off(tmp_path: Path) -> None:
-    index = PassageIndex(str(tmp_path / "index.db"), embedder_key="fake", dimension=4)
+    index = PassageIndex(str(tmp_path / "index.db"), embedder_key="fake", dimension=lambda: 4)
     index.open()
     index.upsert([row(n) for n in range(3)])
     index.close()
@@ -124,7 +124,7 @@ def test_rows_survive_closing_and_files_that_were_cut_off(tmp_path: Path) -> Non
     assert len(index.search_dense([1.0, 0.0, 0.0, 0.0], PUBLIC, 5)) == 3
     assert len(index.search_sparse({7: 1.0}, PUBLIC, 5)) == 3
     index.close()
-    other = PassageIndex(str(tmp_path / "index.db"), embedder_key="other", dimension=2)
+    other = PassageIndex(str(tmp_path / "index.db"), embedder_key="other", dimension=lambda: 2)
     other.open()
     assert other.count() == 0
     other.close()
@@ -132,7 +132,9 @@ def test_rows_survive_closing_and_files_that_were_cut_off(tmp_path: Path) -> Non
 
 def test_an_index_that_cannot_be_opened_is_said_to_be_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    index = PassageIndex(str(tmp_path / "file" / "index.db"), embedder_key="fake", dimension=4)
+    index = PassageIndex(
+        str(tmp_path / "file" / "index.db"), embedder_key="fake", dimension=lambda: 4
+    )
     with pytest.raises(StoreUnavailable, match=r"index\.db"):
         index.open()
 

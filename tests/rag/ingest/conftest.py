@@ -21,7 +21,7 @@ EVERYONE = Audience.of({"public"})
 def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PassageIndex]:
     """One embedded Milvus for all tests here: opening one takes longer than most of them."""
     folder = tmp_path_factory.mktemp("index")
-    index = PassageIndex(str(folder / "index.db"), embedder_key="fake", dimension=DIMENSION)
+    index = PassageIndex(str(folder / "index.db"), embedder_key="fake", dimension=lambda: DIMENSION)
     index.open()
     yield index
     index.close()

@@ -42,7 +42,9 @@ class Place:
 
     def __init__(self, data: Path, step: Callable[[], None] = lambda: None) -> None:
         self.folder = Folder("team", data / "files")
-        self.index = CountedIndex(str(data / "index.db"), embedder_key="fake", dimension=DIMENSION)
+        self.index = CountedIndex(
+            str(data / "index.db"), embedder_key="fake", dimension=lambda: DIMENSION
+        )
         self.index.step = step
         self.index.open()
         self.engine = open_engine(f"sqlite:///{data / 'records.db'}")
