@@ -28,6 +28,8 @@ from rag.sentences import first_end
 # What the chat template adds around each message, generously.
 _MESSAGE_TOKENS = 8
 _LEAST_CONTEXT = 64
+# From this confidence on, the model isn't asked whether the sources have the answer at all.
+_SURE = 0.8
 
 
 class QuestionTooLong(TeamglmError):
@@ -133,7 +135,7 @@ class RagPipeline:
             clock.mark("retrieve")
             hits = retrieval.hits
             nearest = tuple(dict.fromkeys(hit.passage.document for hit in hits))
-            if not hits or retrieval.confidence < self._limits.refuse_below:
+            if not hits or self._is_hopeless(retrieval):
                 yield Finished("refusal", language, clock.done(), nearest)
                 return
             sources = number_sources(hits)
@@ -206,11 +208,15 @@ class RagPipeline:
     ) -> Retrieval:
         limit = self._limits.passages
         retrieval = self._retriever.retrieve(question, audience, limit=limit)
-        if retrieval.confidence < self._limits.refuse_below and history:
+        if self._is_hopeless(retrieval) and history:
             # "And for contractors?" says little alone: what came before says what it is about.
             with_topic = f"{history[-1].question} {question}"
             return self._retriever.retrieve(with_topic, audience, limit=limit)
         return retrieval
+
+    def _is_hopeless(self, retrieval: Retrieval) -> bool:
+        confidence = retrieval.confidence
+        return confidence is not None and confidence < self._limits.refuse_below
 
     def _prompt(
         self,
@@ -223,7 +229,8 @@ class RagPipeline:
     ) -> list[BaseMessage]:
         """Return a prompt that fits the window: first the earlier turns give way, then sources."""
         count = self._chat.get_num_tokens
-        bare = ask_prompt(question, "", language)
+        sure = retrieval.confidence is not None and retrieval.confidence >= _SURE
+        bare = ask_prompt(question, "", language, sure=sure)
         room = self._window() - self._limits.max_tokens
         room -= sum(count(str(message.content)) + _MESSAGE_TOKENS for message in bare)
         if room < _LEAST_CONTEXT:
@@ -245,7 +252,7 @@ class RagPipeline:
             if room < 0:
                 break
             turns = [*pair, *turns]
-        return ask_prompt(question, text, language, turns)
+        return ask_prompt(question, text, language, turns, sure=sure)
 
     def _attribution(self, sources: Sequence[Source]) -> Attribution:
         known = {

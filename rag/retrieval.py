@@ -72,7 +72,8 @@ class Retrieval:
     """What a question found, best first, and how likely the answer is in it."""
 
     hits: tuple[Hit, ...]
-    confidence: float
+    confidence: float | None
+    """None where there are too few passages to tell."""
     rarities: Mapping[int, float]
     """How rare each term of the question is, by term id."""
 
@@ -157,10 +158,10 @@ class Retriever:
         same_language: bool,
         best: Passage,
         audience: Audience,
-    ) -> float:
+    ) -> float | None:
         background = self._background(audience, best.language)
         if len(background) < _FEWEST:
-            return 1.0
+            return None
         usual = background @ vector
         ordered = np.sort(cosines)[::-1]
         standing = (ordered[0] - usual.mean()) / max(float(usual.std()), 1e-6)
