@@ -6,6 +6,7 @@ import math
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,26 +31,55 @@ _ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
-    """A logistic model of "the answer is among the passages found" out of three signals.
+class Signals:
+    """What tells whether the answer is among the passages found, standardised on this index."""
 
-    `standing`: how many standard deviations the best cosine is above this index's average for the
-    question; `keywords`: the root of the share of the possible BM25 score; `lead`: the root of how
-    far the best cosine is ahead of the sixth. Fitted by bench/gate.py on the tuning halves.
+    standing: float
+    """How many standard deviations the best cosine is above the question's usual one here."""
+    keywords: float
+    """The root of the best keyword score's share of the possible one."""
+    lead: float
+    """The root of how far the best cosine is ahead of the sixth."""
+
+
+def signals(
+    cosines: npt.NDArray[Any],
+    keywords: npt.NDArray[Any],
+    usual: npt.NDArray[Any],
+    possible: float,
+) -> Signals:
+    """Return the signals of a question.
+
+    `cosines` and `keywords` are the candidates' scores, `usual` the question's cosines with a
+    sample of the index, `possible` the keyword score of a passage that has every term for sure.
     """
+    ordered = np.sort(cosines)[::-1]
+    spread = max(float(usual.std()), 1e-6)
+    lead = float(ordered[0] - ordered[min(_RUNNER_UP, len(ordered) - 1)])
+    share = float(keywords.max()) / possible if possible else 0.0
+    return Signals(
+        float(ordered[0] - usual.mean()) / spread,
+        math.sqrt(max(share, 0.0)),
+        math.sqrt(max(lead, 0.0)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A logistic model of "the answer is among the passages found"; bench/gate.py fits it."""
 
     bias: float
     standing: float
     keywords: float
     lead: float
 
-    def confidence(self, standing: float, keywords: float, lead: float) -> float:
+    def confidence(self, signals: Signals) -> float:
         """Return the probability, from 0 to 1."""
         score = (
             self.bias
-            + self.standing * standing
-            + self.keywords * math.sqrt(max(keywords, 0.0))
-            + self.lead * math.sqrt(max(lead, 0.0))
+            + self.standing * signals.standing
+            + self.keywords * signals.keywords
+            + self.lead * signals.lead
         )
         return 1 / (1 + math.exp(-max(min(score, 30.0), -30.0)))
 
@@ -162,14 +192,9 @@ class Retriever:
         background = self._background(audience, best.language)
         if len(background) < _FEWEST:
             return None
-        usual = background @ vector
-        ordered = np.sort(cosines)[::-1]
-        standing = (ordered[0] - usual.mean()) / max(float(usual.std()), 1e-6)
-        lead = ordered[0] - ordered[min(_RUNNER_UP, len(ordered) - 1)]
         possible = sum(rarities.values()) * MAX_WEIGHT
-        share = float(keywords.max()) / possible if possible else 0.0
         gate = SAME_LANGUAGE if same_language else ACROSS_LANGUAGES
-        return gate.confidence(float(standing), share, float(lead))
+        return gate.confidence(signals(cosines, keywords, background @ vector, possible))
 
     def _background(self, audience: Audience, language: Language) -> npt.NDArray[np.float32]:
         generation = self._records.generation()
