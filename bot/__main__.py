@@ -11,11 +11,11 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bot.adapters.console import Screen
 from bot.adapters.local import ADDRESS_FILE, RemoteBot, running_bot
-from bot.messages import Attachment, AttachmentError, Reply, Request, Turn
+from bot.messages import Attachment, AttachmentError, PlatformError, Reply, Request, Turn
 from bot.settings import Settings, SettingsError, load_settings
 from rag.audience import PUBLIC, InvalidScope, check_scope
 from rag.errors import TeamglmError
@@ -38,17 +38,23 @@ def run(arguments: Sequence[str]) -> int:
     try:
         settings = load_settings(options.config, changes=options.set, data=options.data)
         return int(options.act(settings, options))
-    except (SettingsError, InvalidScope, TeamglmError, AttachmentError) as error:
-        print(error, file=sys.stderr)
+    except (SettingsError, InvalidScope, TeamglmError, AttachmentError, PlatformError) as error:
+        return _print(Reply("error", str(error), "en"), getattr(options, "json", False))
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
     return 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one sentence, as every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Exit 1 with the sentence on stderr."""
+        self.exit(1, f"{message}; `{self.prog} --help` says what there is.\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="teamglm", description="A chat bot that knows a team's documents."
-    )
+    parser = _Parser(prog="teamglm", description="A chat bot that knows a team's documents.")
     parser.add_argument("--config", type=Path, default=Path("config.yaml"))
     parser.add_argument("--data", type=Path, help="the data folder, instead of the config's")
     parser.add_argument(
@@ -245,8 +251,8 @@ def _dispatched(
         reply = asyncio.run(_watched(remote, request, screen))
     else:
         reply = asyncio.run(_alone(settings, request, screen))
-    if screen.streamed and not options.json:
-        return 0 if reply.outcome in ("answer", "refusal") else 1
+    if screen.streamed and reply.outcome == "answer":
+        return 0
     return _print(reply, options.json)
 
 

@@ -19,7 +19,10 @@ class Handler(Protocol):
     """One capability of the bot; a file in `bot/handlers`."""
 
     command: str
-    uses_chat_model: bool
+
+    def uses_chat_model(self, request: Request) -> bool:
+        """Tell whether this request must wait for its turn at the chat model."""
+        ...
 
     def handle(self, request: Request, language: Language) -> AsyncGenerator[ReplyEvent, None]:
         """Yield events, the last of them a `Reply`; raise what `Explain` can put in words."""
@@ -70,7 +73,7 @@ class Dispatcher:
         elif handler is None:
             text = say(language, "unknown_command", command=request.command)
             yield Reply("error", text, language)
-        elif handler.uses_chat_model:
+        elif handler.uses_chat_model(request):
             async with aclosing(self._in_turn(handler, request, language)) as events:
                 async for event in events:
                     yield event
@@ -108,6 +111,9 @@ class Dispatcher:
             async with aclosing(handler.handle(request, language)) as events:
                 async for event in events:
                     yield event
+                    if isinstance(event, Reply):
+                        return
+            raise RuntimeError("the handler ended without a reply")
         except Exception as error:
             text = self._explain(error, language)
             if text is None:

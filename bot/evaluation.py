@@ -51,13 +51,17 @@ async def evaluate(
         if answers:
             await app.talking.ready()
         with tqdm(total=len(asked), desc="questions", file=sys.stderr, dynamic_ncols=True) as bar:
+
+            def progress(done: int, _total: int) -> None:
+                bar.update(done - bar.n)
+
             report = await measure(
                 asked,
                 lambda question, audience: app.retriever.retrieve(question, audience, limit=_DEPTH),
                 app.pipeline.stream if answers else None,
                 Audience.of({PUBLIC}),
                 kept=place / "results.jsonl",
-                progress=lambda done, _: bar.update(done - bar.n),
+                progress=progress,
             )
     await asyncio.to_thread(shutil.rmtree, place)
     return report

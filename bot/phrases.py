@@ -9,8 +9,8 @@ from bot.messages import Language
 PHRASES: dict[str, tuple[str, str]] = {
     # While it works
     "loading": ("Loading {what} …", "正在加载{what}……"),
-    "the_embedding_model": ("the embedding model", "嵌入模型"),
-    "the_chat_model": ("the chat model", "对话模型"),
+    "embedding model": ("the embedding model", "嵌入模型"),
+    "chat model": ("the chat model", "对话模型"),
     "waiting": ("{ahead} ahead of you …", "前面还有 {ahead} 个问题……"),
     "searching": ("Searching the documents …", "正在查找文档……"),
     "reading_sources": ("Reading {sources} …", "正在阅读{sources}……"),
@@ -111,11 +111,23 @@ PHRASES: dict[str, tuple[str, str]] = {
         "correct its permissions, and try again.",
         "数据文件夹无法写入（{reason}），没有任何更改。请释放空间或修正权限后再试。",
     ),
+    "model_missing": (
+        "{detail}",
+        "缺少模型文件，请在服务器上运行 teamglm models pull，或修正配置中的路径。（{detail}）",
+    ),
+    "model_failed": (
+        "{detail}",
+        "模型无法加载或运行出错，请让管理员检查模型及其配置。（{detail}）",
+    ),
+    "store_unavailable": (
+        "{detail}",
+        "数据文件夹无法使用，没有任何更改。请释放空间或修正权限后再试。（{detail}）",
+    ),
     # Why a document can't be learned, by code
     "empty": ("the file is empty", "文件是空的"),
     "too_large": (
-        "the file is too large to read (at most {megabytes} MB): split it",
-        "文件太大（最多 {megabytes} MB），请拆分后再上传",
+        "the file is too large to read: split it",
+        "文件太大，请拆分后再上传",
     ),
     "encrypted": (
         "the file is protected by a password: remove it and try again",

@@ -25,7 +25,7 @@ from pydantic import (
 from rag.audience import check_scope
 
 _PREFIX = "TEAMGLM_"
-_INTERVAL = re.compile(r"every (\d+) (second|minute|hour|day)s?")
+_INTERVAL = re.compile(r"every ([1-9]\d*) (second|minute|hour|day)s?")
 
 
 class SettingsError(Exception):
@@ -154,6 +154,11 @@ class WebSettings(_Section):
     upload_scope: str = "public"
     examples: tuple[str, ...] = ()
 
+    @field_validator("upload_scope")
+    @classmethod
+    def _known_scope(cls, scope: str) -> str:
+        return check_scope(scope)
+
 
 class SlackSettings(_Section):
     """Slack; it is on when its two tokens are in the environment."""
@@ -201,11 +206,11 @@ class Settings(_Section):
 
 def trigger(schedule: str) -> BaseTrigger:
     """Return the trigger of `every N minutes` or of a cron line; raise `ValueError` otherwise."""
-    if match := _INTERVAL.fullmatch(schedule):
-        return IntervalTrigger(**{f"{match[2]}s": int(match[1])}, timezone="UTC")
     try:
+        if match := _INTERVAL.fullmatch(schedule):
+            return IntervalTrigger(**{f"{match[2]}s": int(match[1])}, timezone="UTC")
         return CronTrigger.from_crontab(schedule)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(
             f"{schedule!r} is no schedule: write `every 10 minutes` or a cron line like `0 3 * * *`"
         ) from error
@@ -234,8 +239,6 @@ def load_settings(
         raise SettingsError(f"The config file {file} is not valid YAML{line}.") from error
     if not isinstance(values, dict):
         raise SettingsError(f"The config file {file} must hold `key: value` lines.")
-    if "secrets" in values:
-        raise SettingsError("Tokens and passwords belong in the environment, not in config.yaml.")
     for key, value in environment.items():
         if key.startswith(_PREFIX) and key not in _NOT_SETTINGS:
             _put(values, key.removeprefix(_PREFIX).lower().split("__"), value, key)
@@ -244,6 +247,11 @@ def load_settings(
         if not equals:
             raise SettingsError(f"--set takes key.path=value, not {change!r}.")
         _put(values, key.split("."), value, f"--set {key}")
+    if "secrets" in values:
+        raise SettingsError(
+            "Tokens and passwords belong in the environment variables named for them, "
+            "not in the settings."
+        )
     _take_addresses(values, environment)
     values["secrets"] = {
         name: environment[name.upper() if name != "web_password" else "TEAMGLM_WEB_PASSWORD"]
@@ -324,7 +332,13 @@ def _anchored(settings: Settings, base: Path) -> Settings:
         for name, model in settings.models.items()
     }
     folders = tuple(
-        folder.model_copy(update={"path": at(folder.path), "name": folder.name or folder.path.name})
+        folder.model_copy(
+            update={
+                "path": at(folder.path),
+                # `.` has a name too: that of the folder that it means.
+                "name": folder.name or Path(os.path.normpath(at(folder.path))).name,
+            }
+        )
         for folder in settings.folders
     )
     names = [folder.name for folder in folders]

@@ -241,6 +241,12 @@ class Records:
             }
         return [_record(row, *progress.get(row.id, (None, None))) for row in rows]
 
+    def knows_any(self, audience: Audience) -> bool:
+        """Tell whether `sources` would list a document."""
+        query = select(document.c.id).where(_visible(audience)).limit(1)
+        with self._reading.connect() as connection:
+            return connection.scalar(query) is not None
+
     def _counter(self, name: str) -> int:
         with self._reading.connect() as connection:
             value = connection.scalar(select(counter.c.value).where(counter.c.name == name))

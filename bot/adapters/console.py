@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
+import threading
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -89,7 +91,7 @@ class Screen:
     def _finish(self, reply: Reply) -> None:
         self._close_bar()
         if self.streamed:
-            listed = plain(reply).removeprefix(_body(reply)).strip()
+            listed = plain(reply).removeprefix(_body(reply)).strip() if reply.chunks else ""
             print(f"\n\n{listed}" if listed else "", file=self._out, flush=True)
 
     def _close_bar(self) -> None:
@@ -117,9 +119,10 @@ class ConsoleAdapter:
 
     async def run(self) -> None:
         """Read lines until the input ends."""
+        lines = _lines(sys.stdin)
         while True:
             print("> ", end="", flush=True)
-            line = await asyncio.to_thread(sys.stdin.readline)
+            line = await lines.get()
             if not line:
                 return
             if line.strip():
@@ -137,9 +140,8 @@ class ConsoleAdapter:
         if line.startswith("/"):
             command, _, text = line[1:].partition(" ")
             if command == "upload":
-                path = Path(text).expanduser().absolute()
-                size = path.stat().st_size if path.is_file() else None
-                attachments, text = (Attachment(path.name, size, str(path)),), ""
+                path = Path(os.path.expanduser(text)).absolute()  # noqa: PTH111 - never raises
+                attachments, text = (Attachment(path.name, None, str(path)),), ""
         return Request(
             id=uuid.uuid4().hex,
             platform="cli",
@@ -159,6 +161,24 @@ class ConsoleAdapter:
             del self._turns[: -self._kept]
 
 
+def _lines(source: TextIO) -> asyncio.Queue[str]:
+    """Return where lines arrive as they are typed; an empty one is the end.
+
+    The thread that reads is no reason to stay: nobody can interrupt a read from a terminal.
+    """
+    loop = asyncio.get_running_loop()
+    lines: asyncio.Queue[str] = asyncio.Queue()
+
+    def read() -> None:
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            for line in iter(source.readline, ""):
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+            loop.call_soon_threadsafe(lines.put_nowait, "")
+
+    threading.Thread(target=read, name="console", daemon=True).start()
+    return lines
+
+
 async def _events(events: AsyncIterator[ReplyEvent]) -> AsyncGenerator[ReplyEvent, None]:
     async for event in events:
         yield event
@@ -170,9 +190,9 @@ async def copy_local(attachment: Attachment, destination: Path, max_bytes: int) 
 
 
 def _copy(source: Path, destination: Path, max_bytes: int) -> None:
-    if not source.is_file():
-        raise AttachmentError("unreadable", f"{source} is not a file")
     try:
+        if not source.is_file():
+            raise AttachmentError("unreadable", f"{source} is not a file")
         with source.open("rb") as reading, destination.open("wb") as writing:
             copied = 0
             while block := reading.read(_BLOCK):

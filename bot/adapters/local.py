@@ -5,12 +5,11 @@ It listens on loopback only, and answers whoever can read the token in the data 
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from bot.messages import (
     Attachment,
     Citation,
     Handle,
+    Language,
     Reply,
     ReplyChunk,
     ReplyEvent,
@@ -38,6 +38,10 @@ from bot.messages import (
 ADDRESS_FILE = "api.json"
 """In the data folder: where a running bot's local API is, and its token."""
 
+_STOPPED: dict[Language, str] = {
+    "en": "The running bot stopped before it answered: ask again.",
+    "zh": "正在运行的机器人在回答之前停止了，请再问一次。",
+}
 _KINDS = {kind.__name__: kind for kind in (Status, Sources, ReplyChunk, Reply)}
 
 
@@ -112,12 +116,12 @@ def running_bot(address_file: Path) -> RemoteBot | None:
     """Return the bot that runs on this data folder, or None if none answers."""
     try:
         found = json.loads(address_file.read_text())
-        response = httpx.post(f"{found['address']}/requests", timeout=5, trust_env=False)
-    except (OSError, ValueError, KeyError, httpx.HTTPError):
+        address, token = found["address"], found["token"]
+        response = httpx.post(f"{address}/requests", timeout=5, trust_env=False)
+    except (OSError, ValueError, KeyError, TypeError, httpx.HTTPError, httpx.InvalidURL):
         return None
     # Without a token the API refuses: it is there.
-    alive = response.status_code == 401
-    return RemoteBot(found["address"], found["token"]) if alive else None
+    return RemoteBot(address, token) if response.status_code == 401 else None
 
 
 class RemoteBot:
@@ -129,12 +133,14 @@ class RemoteBot:
 
     async def handle(self, request: Request) -> AsyncGenerator[ReplyEvent, None]:
         """Pass a request on, and its events back; a bot that stops midway is an error reply."""
-        try:
+        with suppress(httpx.HTTPError, ValueError):  # a line may be cut off
             async with aclosing(self._events(request)) as events:
                 async for event in events:
                     yield event
-        except (httpx.HTTPError, asyncio.IncompleteReadError):
-            yield Reply("error", "The running bot stopped before it answered: ask again.", "en")
+                    if isinstance(event, Reply):
+                        return
+        language = request.language or "en"
+        yield Reply("error", _STOPPED[language], language)
 
     async def _events(self, request: Request) -> AsyncGenerator[ReplyEvent, None]:
         headers = {"Authorization": f"Bearer {self._token}"}

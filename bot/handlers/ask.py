@@ -28,7 +28,6 @@ class Ask:
     """Handles `ask`: one question through the whole pipeline."""
 
     command = "ask"
-    uses_chat_model = True
 
     def __init__(
         self,
@@ -47,6 +46,11 @@ class Ask:
         self._needs = needs
         self._remembered = remembered
         self._conversations: OrderedDict[str, list[Exchange]] = OrderedDict()
+
+    def uses_chat_model(self, request: Request) -> bool:
+        """Tell whether this is a question: greetings are answered without waiting for a turn."""
+        question = request.text.strip()
+        return bool(question) and _ABOUT.fullmatch(question) is None
 
     async def handle(
         self, request: Request, language: Language
@@ -68,7 +72,7 @@ class Ask:
                 yield Status(say(language, "loading", what=say(language, part.what)))
                 await part.ready()
         yield Status(say(language, "searching"))
-        if not await asyncio.to_thread(self._records.sources, audience):
+        if not await asyncio.to_thread(self._records.knows_any, audience):
             yield Reply("refusal", say(language, "no_documents"), language, model=self._model)
             return
         history = self._earlier(request)

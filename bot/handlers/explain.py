@@ -5,11 +5,25 @@ from __future__ import annotations
 import errno
 
 from bot.messages import AttachmentError, Language
-from bot.phrases import PHRASES, say
-from rag.errors import DocumentError, StoreUnavailable, TeamglmError
+from bot.phrases import say
+from rag.errors import (
+    DocumentCode,
+    DocumentError,
+    ModelFailed,
+    ModelMissing,
+    StoreUnavailable,
+    TeamglmError,
+)
 from rag.pipeline import AnswerTimeout, QuestionTooLong
 from rag.records import DocumentAmbiguous, DocumentUnknown
 
+# Their texts are English sentences that say what to do; a Chinese reader is told so in Chinese,
+# with the paths and commands of the original behind it.
+_KINDS = (
+    (ModelMissing, "model_missing"),
+    (ModelFailed, "model_failed"),
+    (StoreUnavailable, "store_unavailable"),
+)
 _DISK = {errno.EROFS, errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EDQUOT}
 
 
@@ -30,8 +44,9 @@ def explain(error: Exception, language: Language) -> str | None:
         return document_reason(language, error.code.value)
     if isinstance(error, AttachmentError):
         return document_reason(language, error.code)
-    if isinstance(error, StoreUnavailable):
-        return say(language, "read_only", reason=str(error))
+    for kind, key in _KINDS:
+        if isinstance(error, kind):
+            return say(language, key, detail=str(error))
     if isinstance(error, OSError) and error.errno in _DISK:
         return say(language, "read_only", reason=error.strerror)
     if isinstance(error, TeamglmError):
@@ -39,7 +54,6 @@ def explain(error: Exception, language: Language) -> str | None:
     return None
 
 
-def document_reason(language: Language, code: str, *, megabytes: int = 50) -> str:
+def document_reason(language: Language, code: str) -> str:
     """Return why a document can't be learned, and what to do, by the error's code."""
-    key = code if code in PHRASES else "unreadable"
-    return say(language, key, megabytes=megabytes)
+    return say(language, code if code in {*DocumentCode} else "unreadable")

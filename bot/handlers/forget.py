@@ -18,12 +18,15 @@ class Forget:
     """Handles `forget`: `request.text` is a document's id or unique name, or `options["user"]`."""
 
     command = "forget"
-    uses_chat_model = False
 
     def __init__(self, indexer: Indexer, records: Records, *, needs: Sequence[Loading]) -> None:
         self._indexer = indexer
         self._records = records
         self._needs = needs
+
+    def uses_chat_model(self, request: Request) -> bool:
+        """Return False."""
+        return False
 
     async def handle(
         self, request: Request, language: Language

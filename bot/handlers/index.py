@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,11 +19,14 @@ from rag.ingest.indexer import Indexer
 from rag.records import Records
 
 
+class _StoppedError(Exception):
+    """Whoever asked is gone."""
+
+
 class Index:
     """Handles `index`: `options["path"]` names one path, `options["rebuild"]` makes all anew."""
 
     command = "index"
-    uses_chat_model = False
 
     def __init__(
         self,
@@ -37,6 +41,10 @@ class Index:
         self._folders = folders
         self._needs = needs
 
+    def uses_chat_model(self, request: Request) -> bool:
+        """Return False."""
+        return False
+
     async def handle(
         self, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
@@ -48,8 +56,11 @@ class Index:
         started = time.monotonic()
         loop = asyncio.get_running_loop()
         updates: asyncio.Queue[Status | None] = asyncio.Queue()
+        stopped = threading.Event()
 
         def progress(done: int, total: int) -> None:
+            if stopped.is_set():
+                raise _StoppedError
             status = Status(say(language, "indexing", done=done, total=total), done, total)
             loop.call_soon_threadsafe(updates.put_nowait, status)
 
@@ -60,9 +71,16 @@ class Index:
                 updates.put_nowait(None)
 
         working = asyncio.create_task(work())
-        while (status := await updates.get()) is not None:
-            yield status
-        reports = await working
+        try:
+            while (status := await updates.get()) is not None:
+                yield status
+            reports = await working
+        finally:
+            # Nobody waits for the rest; what was begun must be whole before the store closes.
+            stopped.set()
+            await asyncio.wait([working])
+            if not working.cancelled():
+                working.exception()
         failed = [
             {"document": name, "code": code and str(code), "message": message}
             for report in reports

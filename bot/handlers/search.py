@@ -20,7 +20,6 @@ class Search:
     """Handles `search`: the best passages for `request.text`, `options["k"]` of them."""
 
     command = "search"
-    uses_chat_model = False
 
     def __init__(
         self, retriever: Retriever, *, priority: Priority, needs: Sequence[Loading]
@@ -28,6 +27,10 @@ class Search:
         self._retriever = retriever
         self._priority = priority
         self._needs = needs
+
+    def uses_chat_model(self, request: Request) -> bool:
+        """Return False."""
+        return False
 
     async def handle(
         self, request: Request, language: Language

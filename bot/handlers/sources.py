@@ -16,10 +16,13 @@ class Sources:
     """Handles `sources`; needs no model."""
 
     command = "sources"
-    uses_chat_model = False
 
     def __init__(self, records: Records) -> None:
         self._records = records
+
+    def uses_chat_model(self, request: Request) -> bool:
+        """Return False."""
+        return False
 
     async def handle(
         self, request: Request, language: Language

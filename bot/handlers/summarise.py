@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bot.handlers.citing import replies
+from bot.handlers.naming import document_name
 from bot.loading import Loading
 from bot.messages import Download, Language, Reply, ReplyEvent, Request, Status
 from bot.phrases import say
@@ -22,7 +23,6 @@ class Summarise:
     """Handles `summarise`: `request.text` names a document, or an attachment is read for once."""
 
     command = "summarise"
-    uses_chat_model = True
 
     def __init__(
         self,
@@ -44,6 +44,10 @@ class Summarise:
         self._max_bytes = max_bytes
         self._needs = needs
 
+    def uses_chat_model(self, request: Request) -> bool:
+        """Return True."""
+        return True
+
     async def handle(
         self, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
@@ -57,8 +61,8 @@ class Summarise:
                 yield Status(say(language, "loading", what=say(language, part.what)))
                 await part.ready()
         if request.attachments:
-            name = request.attachments[0].name
-            passages = await self._passages_of_attachment(request)
+            name = document_name(request.attachments[0].name)
+            passages = await self._passages_of_attachment(request, name)
         else:
             audience = Audience.of(request.audience)
             record = await asyncio.to_thread(self._records.find_document, reference, audience)
@@ -76,12 +80,12 @@ class Summarise:
                 else:
                     yield event
 
-    async def _passages_of_attachment(self, request: Request) -> list[Passage]:
+    async def _passages_of_attachment(self, request: Request, name: str) -> list[Passage]:
         attachment = request.attachments[0]
         with TemporaryDirectory(prefix="teamglm-") as folder:
             file = Path(folder) / "attachment"
             await self._downloads[request.platform](attachment, file, self._max_bytes)
-            return await asyncio.to_thread(self._read, file, attachment.name)
+            return await asyncio.to_thread(self._read, file, name)
 
 
 def _data(reply: Reply) -> dict[str, object]:

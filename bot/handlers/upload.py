@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from bot.handlers.explain import document_reason, explain
+from bot.handlers.naming import document_name
 from bot.loading import Loading
 from bot.messages import Attachment, Download, Language, Reply, ReplyEvent, Request, Status
 from bot.phrases import say
@@ -20,7 +22,6 @@ class Upload:
     """Handles `upload`: every attachment becomes a document of `request.scope`."""
 
     command = "upload"
-    uses_chat_model = False
 
     def __init__(
         self,
@@ -35,6 +36,10 @@ class Upload:
         """How each platform's attachments are fetched."""
         self._max_bytes = max_bytes
         self._needs = needs
+
+    def uses_chat_model(self, request: Request) -> bool:
+        """Return False."""
+        return False
 
     async def handle(
         self, request: Request, language: Language
@@ -51,6 +56,7 @@ class Upload:
         lines: list[str] = []
         data: list[dict[str, Any]] = []
         for attachment in request.attachments:
+            attachment = replace(attachment, name=document_name(attachment.name))
             yield Status(say(language, "reading", name=attachment.name))
             updates: asyncio.Queue[Status | None] = asyncio.Queue()
             learning = asyncio.create_task(self._learn(request, attachment, language, updates))
@@ -107,7 +113,7 @@ class Upload:
     def _receipt(self, learned: Learned, language: Language) -> tuple[str, dict[str, Any]]:
         if learned.state == "failed":
             reason = (
-                document_reason(language, learned.code, megabytes=self._max_bytes >> 20)
+                document_reason(language, learned.code)
                 if learned.code
                 else learned.message or say(language, "unreadable")
             )

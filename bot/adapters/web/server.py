@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.adapters.web.guard import Guard, is_loopback
 from bot.adapters.web.talk import LocalDownload, Talk
-from bot.messages import Handle
+from bot.messages import Handle, PlatformError
 
 DEFAULT_PORT = 7860
 _TRIED = 100
@@ -33,7 +33,7 @@ color:#1f2a2e;background:#f7f7f5}h1{font-size:1.4rem;margin:0}p{margin:0;opacity
 <p lang="zh-CN">正在启动，页面马上打开……</p></body></html>"""
 
 
-class WebError(Exception):
+class WebError(PlatformError):
     """Why the page cannot be served, in one sentence that says what to do."""
 
 
