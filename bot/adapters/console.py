@@ -83,7 +83,13 @@ class Screen:
             print(status.text, file=self._err, flush=True)
             return
         if self._bar is None:
-            self._bar = tqdm(total=status.total, file=self._err, leave=False, dynamic_ncols=True)
+            self._bar = tqdm(
+                desc=status.text,
+                total=status.total,
+                file=self._err,
+                leave=False,
+                dynamic_ncols=True,
+            )
         self._bar.total = status.total
         self._bar.set_description_str(status.text, refresh=False)
         self._bar.update((status.done or 0) - self._bar.n)

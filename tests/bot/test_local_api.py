@@ -100,10 +100,10 @@ async def test_only_who_can_read_the_token_is_answered(tmp_path: Path) -> None:
     handle = ScriptedHandle(EVENTS)
     async with served(handle, tmp_path / "api.json") as found, httpx.AsyncClient() as client:
         for headers in (
-            {},
-            {"Authorization": "Bearer wrong"},
-            {"Authorization": found["token"]},
-            {"Authorization": "Bearer wröng".encode()},
+            httpx.Headers(),
+            httpx.Headers({"Authorization": "Bearer wrong"}),
+            httpx.Headers({"Authorization": found["token"]}),
+            httpx.Headers({"Authorization": "Bearer wröng"}, encoding="utf-8"),
         ):
             answer = await client.post(
                 f"{found['address']}/requests", json=request_to_json(FULL), headers=headers
