@@ -24,8 +24,8 @@ _ASK = {
 # Small models, once they are invited to say that they don't know, say so of every other question
 # that the sources do answer. So they are invited only where retrieval itself is in doubt.
 _SURE = {
-    "en": "Answer in one or two sentences.",
-    "zh": "请用一两句话回答。",
+    "en": "Answer in one sentence.",
+    "zh": "请用一句话回答。",
 }
 _IN_DOUBT = {
     "en": (
@@ -46,19 +46,37 @@ _SUMMARISE = {
     ),
 }
 
+_SAYS = r"(?:mention|say|contain|provide|specif|include|give|state)"
+# "I don't know Bob", "the source does not allow it" and "不知道密码时……" are answers.
 _UNKNOWN = re.compile(
-    r"^\W*(?:i(?:'m\s+sorry,?\s+(?:but\s+)?i)?\s+(?:don['’]?t|do\s+not)\s+know\b|(?:我)?不知道|"
-    r"(?:the\s+)?(?:given\s+|provided\s+)?sources?\s+(?:do(?:es)?\s+not|do(?:es)?n['’]t)\s|"
-    r"(?:none\s+of\s+the\s+sources?|no\s+sources?)\s+mentions?|"
-    r"(?:所有|这些|提供的)?资料(?:中|里|中都|里都)?(?:都|并|完全)?(?:没有|未)(?:提[到及供]|说明))",
+    r"\W*(?:(?:i['’]m )?sorry\W+(?:but )?|unfortunately\W+|(?:抱歉|对不起|對不起|很遗憾)\W*)?(?:"
+    + "|".join(
+        [
+            r"i (?:don['’]?t|do not) know(?=\W*$|[,;:.–—-]|,? (?:the answer|wh\w+|how|if|about"
+            r"|from|based|because|as|that|but)\b)",
+            rf"(?:none of the|no) (?:given |provided )?sources? {_SAYS}",
+            r"(?:the|these) (?:given |provided )?sources? (?:do(?:es)? not|do(?:es)?n['’]?t) "
+            rf"(?:\w+ly )?{_SAYS}",
+            r"我不知道|不知道(?=\W*$|[，,。]|答案)",
+            r"(?:根据)?(?:所?给出的|所?提供的)?[资資]料[中里裡]?(?:都|完全|并)*(?:[没沒]有|未)"
+            r"(?:提[到及]|提供|说明|說明|相关|相關|包含)",
+            r"(?:从资料中)?无法(?:回答|得知)",
+        ]
+    )
+    + ")",
     re.IGNORECASE,
 )
+_LABEL = r"(?:sources?|资料|資料|来源|编号)\s*[:：]?\s*"
+_LIST = r"\d+(?:\s*[,，、–-]\s*\d+)*"
+# Where brackets are round, numbers without a label are often the text's own: "two (2) weeks".
 _NUMBERS = re.compile(
-    r"\s*[\[［【(（]\s*(?:(?:sources?|资料|来源|编号)\s*[:：]?\s*)?\d+(?:\s*[,，、]\s*\d+)*\s*[\])）】］]"
+    rf"\s*(?:[\[［【]\s*(?:{_LABEL})?{_LIST}\s*[\]］】]"
+    rf"|[(（]\s*{_LABEL}{_LIST}\s*[)）]|[(（]\s*{_LIST}\s*[)）](?=\W*$))",
+    re.IGNORECASE,
 )
 _LEAD = re.compile(
-    r"^\s*(?:(?:answer|according to source \d+|source \d+)\s*[:,]\s*"
-    r"|(?:答|回答|答案)[:：]\s*|根据资料\s*\d*\s*[，,：:]?\s*|(?:资料|编号)\s*\d+\s*[：:，,]\s*)",
+    r"^(\s*)(?:(?:answer|according to source \d+|source \d+)\s*[:,]\s*"
+    r"|(?:答|回答|答案)[:：]\s*|根据(?:所?提供的|所?给出的)?资料\s*\d*\s*[，,：:]\s*|(?:资料|编号)\s*\d+\s*[：:，,]\s*)",
     re.IGNORECASE,
 )
 
@@ -98,9 +116,17 @@ def summary_prompt(name: str, text: str, language: Language, sentences: int) -> 
 
 def says_unknown(sentence: str) -> bool:
     """Tell whether the model says that the sources don't have the answer."""
-    return bool(_UNKNOWN.match(_NUMBERS.sub("", sentence)))
+    return bool(_UNKNOWN.match(_LEAD.sub("", _NUMBERS.sub("", sentence))))
 
 
-def without_numbers(sentence: str) -> str:
-    """Return a sentence without the source numbers that the model wrote: they are often wrong."""
-    return _LEAD.sub("", _NUMBERS.sub("", sentence))
+def without_numbers(sentence: str, sources: int) -> str:
+    """Return a sentence without the source numbers that the model wrote: they are often wrong.
+
+    There are `sources` of them: a greater number, as a year, is the text's own.
+    """
+
+    def number(match: re.Match[str]) -> str:
+        numbers = map(int, re.findall(r"\d+", match.group()))
+        return "" if all(1 <= number <= sources for number in numbers) else match.group()
+
+    return _LEAD.sub(r"\1", _NUMBERS.sub(number, sentence))
