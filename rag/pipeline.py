@@ -151,7 +151,7 @@ class RagPipeline:
                     if not said and says_unknown(text):
                         refused = True
                         break
-                    text = without_numbers(text)
+                    text = without_numbers(text, len(sources))
                     if not text.strip():
                         continue
                     citation = await asyncio.to_thread(attribution.cite, text)
@@ -194,7 +194,7 @@ class RagPipeline:
             said = 0
             async with aclosing(self._sentences(prompt, clock, tokens=3)) as sentences:
                 async for sentence in sentences:
-                    sentence = without_numbers(sentence)
+                    sentence = without_numbers(sentence, 0)
                     if not sentence.strip():
                         continue
                     citation = await asyncio.to_thread(attribution.cite, sentence)
@@ -278,7 +278,7 @@ class RagPipeline:
             size += tokens
         most = self._limits.most_parts
         if len(parts) > most:
-            parts = [parts[at * (len(parts) - 1) // (most - 1)] for at in range(most)]
+            parts = [parts[at * (len(parts) - 1) // max(most - 1, 1)] for at in range(most)]
         return parts
 
     async def _sentences(

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 _CLOSERS = r"[\"'”’」』）)\]]*"
 # A Chinese stop ends a sentence at once; a Latin one only before white space, so that "3.5",
 # "config.yaml" and "e.g." inside a word stay whole.
 _END = re.compile(
-    rf"[。！？；…]+{_CLOSERS}|(?<!\b[A-Z])(?<!\b(?:Mr|Dr|Ms|St|vs|No))(?<!\b(?:e\.g|i\.e|etc|Mrs))"
-    rf"[.!?]+{_CLOSERS}(?=\s)|\n+"
+    rf"[。！？；…]+{_CLOSERS}|(?<!\b[A-Z])(?<!\b(?:Mr|Dr|Ms|St|vs|No))"
+    rf"(?<!\b(?:e\.g|i\.e|a\.m|p\.m|etc|Mrs))[.!?]+{_CLOSERS}(?=\s)|\n+"
 )
+# White space, and the number of a list's item, begin a sentence and aren't one.
+_BEGINNING = re.compile(rf"\s*(?:\d{{1,2}}\.{_CLOSERS})?")
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Return the (start, end) of every sentence of a text, without outer white space."""
     spans = []
     start = 0
-    for end in [*(match.end() for match in _END.finditer(text)), len(text)]:
+    for end in [*_ends(text), len(text)]:
         piece = text[start:end]
         if stripped := piece.strip():
             begin = start + piece.index(stripped[0])
@@ -29,5 +32,13 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 def first_end(text: str) -> int | None:
     """Return where the first sentence of a growing text surely ends, or None if it hasn't yet."""
     # What follows decides whether a Latin stop ended a sentence, so one more character is needed.
-    match = _END.search(text)
-    return match.end() if match and match.end() < len(text) else None
+    end = next(_ends(text), None)
+    return end if end is not None and end < len(text) else None
+
+
+def _ends(text: str) -> Iterator[int]:
+    start = 0
+    for match in _END.finditer(text):
+        if not _BEGINNING.fullmatch(text, start, match.end()):
+            start = match.end()
+            yield start
