@@ -5,6 +5,7 @@ On a small machine the prompt is what people wait for, so each sentence has to e
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -33,7 +34,10 @@ def context(
     budget: int,
     count: Callable[[str], int],
 ) -> str:
-    """Return the sources' best sentences in their order, within `budget` tokens; blocking."""
+    """Return the sources' best sentences in their order, within `budget` tokens; blocking.
+
+    The best one is always among them, cut if it must be.
+    """
     vector = np.asarray(embeddings.embed_query(question), np.float32)
     asked = sum(rarities.values()) or 1.0
     worth: list[tuple[float, int, int]] = []
@@ -41,7 +45,7 @@ def context(
         source.likeness(vector, embeddings) if source.sentences else np.empty(0)
         for source in sources
     ]
-    everything = np.concatenate(likes)
+    everything = np.concatenate([np.empty(0), *likes])
     low, high = (everything.min(), everything.max()) if everything.size else (0.0, 1.0)
     for at, (hit, source, like) in enumerate(zip(hits, sources, likes, strict=True)):
         words = source.shared(rarities)
@@ -52,14 +56,18 @@ def context(
                 + _MEANING * float((like[which] - low) / max(high - low, 1e-6))
             )
             worth.append((value, at, which))
-    chosen: list[set[int]] = [set() for _ in sources]
+    chosen: list[dict[int, str]] = [{} for _ in sources]
+    gap = count(_GAP)
     left = budget
     for _, at, which in sorted(worth, reverse=True):
-        cost = count(sources[at].sentences[which]) + 1
-        heading = 0 if chosen[at] else count(_heading(sources[at]))
-        if cost + heading <= left:
-            chosen[at].add(which)
-            left -= cost + heading
+        sentence = sources[at].sentences[which]
+        heading = gap if chosen[at] else count(f"\n{_heading(sources[at])}")
+        if left == budget:
+            sentence = _cut(sentence, left - heading, count)
+        cost = count(sentence) + heading
+        if sentence and cost <= left:
+            chosen[at][which] = sentence
+            left -= cost
     return "\n".join(
         _heading(source) + _joined(source, taken)
         for source, taken in zip(sources, chosen, strict=True)
@@ -74,15 +82,22 @@ def _heading(source: Source) -> str:
     return f"[{source.number}] {section}: "
 
 
-def _joined(source: Source, taken: set[int]) -> str:
-    """Return the sentences taken as they stand, with a mark where some are left out."""
+def _cut(sentence: str, budget: int, count: Callable[[str], int]) -> str:
+    """Return as much of the beginning of a sentence as fits."""
+    if count(sentence) <= budget:
+        return sentence
+    ends = range(1, len(sentence) + 1)
+    return sentence[: bisect_right(ends, budget, key=lambda end: count(sentence[:end]))]
+
+
+def _joined(source: Source, taken: dict[int, str]) -> str:
+    """Return the sentences taken in their order, with a mark where some are left out."""
     pieces: list[str] = []
     last: int | None = None
     for which in sorted(taken):
-        start, end = source.spans[which]
         if last is not None:
-            between = source.passage.text[source.spans[last][1] : start]
-            pieces.append(between if which == last + 1 else _GAP)
-        pieces.append(source.passage.text[start:end])
+            between = source.passage.text[source.spans[last][1] : source.spans[which][0]]
+            pieces.append(between[:1] if which == last + 1 else _GAP)
+        pieces.append(taken[which])
         last = which
     return "".join(pieces)
