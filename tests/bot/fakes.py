@@ -63,7 +63,7 @@ class FakeEmbeddings(HashEmbeddings):
     key = "fake"
 
     def __init__(self, broken: Exception | None = None) -> None:
-        super().__init__()
+        super().__init__(384)
         self.broken = broken
 
     def load(self) -> None:

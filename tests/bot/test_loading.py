@@ -26,7 +26,7 @@ class Part:
 
 
 async def test_it_is_done_once_it_is_open() -> None:
-    loading = Loading("the_chat_model", Part().open)
+    loading = Loading("chat model", Part().open)
     assert not loading.done
     await loading.ready()
     assert loading.done
@@ -35,7 +35,7 @@ async def test_it_is_done_once_it_is_open() -> None:
 async def test_everyone_waits_for_the_same_opening_off_the_loop() -> None:
     part = Part()
     part.gate.clear()
-    loading = Loading("the_chat_model", part.open)
+    loading = Loading("chat model", part.open)
     waiting = [asyncio.create_task(loading.ready()) for _ in range(5)]
     await asyncio.sleep(0)
     assert not loading.done
@@ -48,7 +48,7 @@ async def test_everyone_waits_for_the_same_opening_off_the_loop() -> None:
 
 async def test_a_failure_is_told_to_all_and_tried_again_when_asked_again() -> None:
     part = Part(ModelMissing("not there"))
-    loading = Loading("the_chat_model", part.open)
+    loading = Loading("chat model", part.open)
     outcomes = await asyncio.gather(*(loading.ready() for _ in range(3)), return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ModelMissing] * 3
     assert (part.opened, loading.done) == (1, False)
@@ -59,7 +59,7 @@ async def test_a_failure_is_told_to_all_and_tried_again_when_asked_again() -> No
 async def test_who_stops_waiting_does_not_stop_the_opening() -> None:
     part = Part()
     part.gate.clear()
-    loading = Loading("the_chat_model", part.open)
+    loading = Loading("chat model", part.open)
     impatient, patient = (asyncio.create_task(loading.ready()) for _ in range(2))
     await asyncio.sleep(0)
     impatient.cancel()

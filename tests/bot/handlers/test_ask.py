@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import pytest
+
+from bot.app import App
+from bot.handlers.ask import exchanges
+from bot.messages import ReplyChunk, Sources, Status, Turn
+from rag.errors import ModelFailed, ModelMissing
+from rag.pipeline import Exchange
+from tests.bot.fakes import FakeChat, FakeEmbeddings, request
+from tests.bot.handlers.conftest import Ask, Send
+
+LAPTOPS = "# Laptops\n\nA lost laptop is reported to security within one hour.\n"
+
+
+async def learn(ask: Ask, send: Send, scope: str = "public") -> None:
+    file = send("laptops.md", LAPTOPS)
+    _, reply = await ask(request("", "upload", scope=scope, attachments=(file,)))
+    assert reply.outcome == "answer"
+
+
+async def test_an_answer_has_sources_first_then_sentences_that_make_its_text(
+    ask: Ask, send: Send, chat: FakeChat
+) -> None:
+    chat.answer = "A lost laptop is reported within one hour. Security takes the report."
+    await learn(ask, send)
+    events, reply = await ask(request("How soon must I report a lost laptop?"))
+    kinds = [type(event) for event in events if not isinstance(event, Status)]
+    assert kinds[0] is Sources
+    chunks = [event for event in events if isinstance(event, ReplyChunk)]
+    assert reply.outcome == "answer"
+    assert list(reply.chunks) == chunks
+    assert len(chunks) == 2
+    assert "".join(chunk.text for chunk in chunks) == reply.text == chat.answer
+    assert reply.citations[0].document == "laptops.md"
+    assert reply.model == "chat"
+    assert reply.timings_ms.keys() == {"retrieve", "first_token", "first_text", "total"}
+
+
+async def test_a_quote_keeps_its_number_from_sentence_to_sentence(
+    ask: Ask, send: Send, chat: FakeChat
+) -> None:
+    chat.answer = "A lost laptop is reported within one hour. Report a lost laptop in one hour."
+    await learn(ask, send)
+    _, reply = await ask(request("How soon must I report a lost laptop?"))
+    assert [c.number for chunk in reply.chunks for c in chunk.citations] == [1, 1]
+    assert [citation.number for citation in reply.citations] == [1]
+
+
+async def test_what_the_model_does_not_know_is_refused_with_the_nearest_documents(
+    ask: Ask, send: Send, chat: FakeChat
+) -> None:
+    chat.answer = ""
+    await learn(ask, send)
+    for text, language in (("How soon?", "en"), ("多久要报告？", "zh")):
+        _, reply = await ask(request(text))
+        assert (reply.outcome, reply.language) == ("refusal", language)
+        assert "laptops.md" in reply.text
+        assert not reply.chunks
+
+
+async def test_without_documents_here_a_question_is_refused(
+    ask: Ask, send: Send, chat: FakeChat
+) -> None:
+    await learn(ask, send, "slack:E:T:C")
+    _, reply = await ask(request("How soon must I report a lost laptop?"))
+    assert reply.outcome == "refusal"
+    assert "laptops" not in reply.text
+    assert not chat.prompts
+    here = frozenset({"public", "slack:E:T:C"})
+    _, reply = await ask(request("How soon must I report a lost laptop?", audience=here))
+    assert reply.outcome == "answer"
+
+
+@pytest.mark.parametrize("text", ["hello", "  Hello! ", "你好", "What can you do?", "谢谢。"])
+async def test_a_greeting_is_answered_from_the_truth_without_opening_a_model(
+    bot: App, ask: Ask, text: str
+) -> None:
+    _, reply = await ask(request(text))
+    assert reply.outcome == "answer"
+    assert "chat" in reply.text
+    assert not reply.citations
+    assert not bot.knowledge.done
+    assert not bot.talking.done
+
+
+@pytest.mark.parametrize(
+    ("text", "waits"),
+    [("hello", False), ("  ", False), ("你是谁？", False), ("hello, where is the office?", True)],
+)
+def test_only_questions_wait_for_the_model(bot: App, text: str, waits: bool) -> None:
+    handler = bot.dispatcher._handlers["ask"]
+    assert handler.uses_chat_model(request(text)) is waits
+
+
+@pytest.mark.parametrize("text", ["", " \n\t "])
+async def test_an_empty_question_is_told(ask: Ask, text: str) -> None:
+    _, reply = await ask(request(text))
+    assert reply.outcome == "error"
+    assert reply.text
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "command"),
+    [
+        (ModelMissing("run `teamglm models pull`"), "Where?", "teamglm models pull"),
+        (ModelMissing("run `teamglm models pull`"), "在哪里？", "teamglm models pull"),
+        (ModelFailed("bits are wrong at /models/x"), "在哪里？", "/models/x"),
+    ],
+)
+async def test_a_model_that_does_not_open_is_told_in_the_questions_language(
+    ask: Ask, embeddings: FakeEmbeddings, error: Exception, text: str, command: str
+) -> None:
+    embeddings.broken = error
+    events, reply = await ask(request(text))
+    assert isinstance(events[0], Status)
+    assert reply.outcome == "error"
+    assert command in reply.text
+    assert any(character >= "\u4e00" for character in reply.text) == (reply.language == "zh")
+
+
+async def test_a_model_that_breaks_in_the_middle_ends_in_an_error(
+    ask: Ask, send: Send, chat: FakeChat
+) -> None:
+    chat.answer, chat.broken = "It is reported within one hour. And", ModelFailed("out of memory")
+    await learn(ask, send)
+    events, reply = await ask(request("How soon must I report a lost laptop?"))
+    assert any(isinstance(event, ReplyChunk) for event in events)
+    assert reply.outcome == "error"
+    assert "out of memory" in reply.text
+
+
+def asked(chat: FakeChat) -> str:
+    return "\n".join(str(message.content) for message in chat.prompts[-1])
+
+
+async def test_it_remembers_a_conversation_and_no_other(
+    ask: Ask, send: Send, chat: FakeChat
+) -> None:
+    await learn(ask, send)
+    for text in ("lost laptop one?", "lost laptop two?", "lost laptop three?", "and now?"):
+        await ask(request(text, conversation="a"))
+    assert "laptop one?" not in asked(chat)
+    assert "laptop two?" in asked(chat)
+    assert "laptop three?" in asked(chat)
+    await ask(request("and here?", conversation="b"))
+    assert "laptop" not in asked(chat).replace("A lost laptop is", "").replace("Laptops", "")
+
+
+async def test_earlier_turns_that_the_platform_keeps_are_used_instead(
+    ask: Ask, send: Send, chat: FakeChat
+) -> None:
+    await learn(ask, send)
+    await ask(request("remembered laptop?"))
+    history = (Turn("user", "told laptop?"), Turn("assistant", "Yes."))
+    await ask(request("and now?", history=history))
+    assert "told laptop?" in asked(chat)
+    assert "remembered laptop?" not in asked(chat)
+
+
+def test_questions_and_answers_are_paired_and_the_rest_left_out() -> None:
+    turns = [
+        Turn("assistant", "welcome"),
+        Turn("user", "unanswered"),
+        Turn("user", "a"),
+        Turn("assistant", "b"),
+        Turn("assistant", "more"),
+        Turn("user", "open"),
+    ]
+    assert exchanges(turns) == [Exchange("a", "b")]

@@ -1,0 +1,231 @@
+"""Listing, searching, forgetting and indexing: what is known, through the handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from bot.app import App
+from bot.messages import Status
+from tests.bot.fakes import FakeChat, FakeEmbeddings, request
+from tests.bot.handlers.conftest import Ask, Send
+
+CHANNEL = "slack:E:T:C"
+HERE = frozenset({"public", CHANNEL})
+
+
+async def upload(ask: Ask, send: Send, name: str, text: str, scope: str = "public") -> str:
+    attached = (send(name, text),)
+    _, reply = await ask(request("", "upload", scope=scope, attachments=attached))
+    return str(reply.data[0]["document"])
+
+
+async def test_sources_lists_what_the_audience_may_see(ask: Ask, send: Send) -> None:
+    await upload(ask, send, "a.md", "Alpha.")
+    await upload(ask, send, "b.md", "Beta.", CHANNEL)
+    _, public = await ask(request("", "sources"))
+    _, here = await ask(request("", "sources", audience=HERE))
+    assert [row["document"] for row in public.data] == ["a.md"]
+    assert [(row["document"], row["scope"]) for row in here.data] == [
+        ("a.md", "public"),
+        ("b.md", CHANNEL),
+    ]
+    assert here.text.count("\n") == 1
+
+
+async def test_sources_has_every_promised_key(ask: Ask, send: Send) -> None:
+    await upload(ask, send, "a.md", "Alpha.")
+    _, reply = await ask(request("", "sources"))
+    (row,) = reply.data
+    promised = {"document", "scope", "version", "chunks", "bytes", "indexed_at", "state"}
+    assert row.keys() - promised == {"id", "pages", "message", "done", "total"}
+    assert promised <= row.keys()
+    assert (row["version"], row["chunks"], row["bytes"], row["state"]) == (1, 1, 6, "ready")
+
+
+async def test_a_document_that_failed_is_listed_with_the_reason(ask: Ask, send: Send) -> None:
+    await upload(ask, send, "empty.txt", "")
+    _, reply = await ask(request("", "sources", language="zh"))
+    assert (reply.data[0]["state"], reply.data[0]["message"]) == ("failed", "文件是空的")
+    assert "文件是空的" in reply.text
+
+
+async def test_sources_answers_while_the_model_is_busy_and_nothing_is_open(
+    bot: App, ask: Ask, chat: FakeChat
+) -> None:
+    async with bot.dispatcher._model_turn:
+        _, reply = await ask(request("", "sources"))
+    assert reply.data == []
+    assert reply.text
+    assert not bot.knowledge.done
+
+
+async def test_search_gives_the_best_passages_first(ask: Ask, send: Send) -> None:
+    await upload(ask, send, "a.md", "# Food\n\nApples are red.")
+    await upload(ask, send, "b.md", "# Travel\n\nTrains leave at noon.")
+    await upload(ask, send, "c.md", "Trains to the secret base.", CHANNEL)
+    _, reply = await ask(request("When do trains leave?", "search"))
+    assert [row["document"] for row in reply.data] == ["b.md", "a.md"]
+    first = reply.data[0]
+    assert first.keys() == {"document", "page", "section", "text", "start", "end", "score"}
+    assert first["end"] - first["start"] == len(first["text"])
+    assert first["score"] >= reply.data[1]["score"]
+    _, one = await ask(request("When do trains leave?", "search", options={"k": 1}))
+    assert len(one.data) == 1
+
+
+@pytest.mark.parametrize("k", [0, -5, 10**9])
+async def test_search_takes_any_number(ask: Ask, send: Send, k: int) -> None:
+    await upload(ask, send, "a.md", "Apples are red.")
+    _, reply = await ask(request("apples", "search", options={"k": k}))
+    assert len(reply.data) == 1
+
+
+async def test_an_empty_search_is_told(ask: Ask) -> None:
+    _, reply = await ask(request("  ", "search"))
+    assert reply.outcome == "error"
+    _, nothing = await ask(request("apples", "search"))
+    assert (nothing.outcome, nothing.data) == ("answer", [])
+    assert nothing.text
+
+
+async def test_forgetting_gives_a_receipt_and_leaves_nothing(ask: Ask, send: Send) -> None:
+    await upload(ask, send, "a.md", "Apples are red.")
+    await upload(ask, send, "a.md", "Apples are green.")
+    _, reply = await ask(request("a.md", "forget"))
+    assert reply.data.keys() == {"document", "versions", "chunks", "verified"}
+    assert (reply.data["document"], reply.data["verified"]) == ("a.md", True)
+    assert "a.md" in reply.text
+    _, left = await ask(request("", "sources"))
+    _, found = await ask(request("apples", "search"))
+    assert (left.data, found.data) == ([], [])
+
+
+@pytest.mark.parametrize("reference", ["b.md", "no-such.md"])
+async def test_what_the_audience_may_not_see_is_as_unknown_as_what_is_not_there(
+    ask: Ask, send: Send, reference: str
+) -> None:
+    secret = await upload(ask, send, "b.md", "Beta.", CHANNEL)
+    for name in (reference, secret):
+        _, reply = await ask(request(name, "forget"))
+        assert reply.outcome == "error"
+        assert reply.text.replace(name, "") == "I know no document called “” here."
+    _, here = await ask(request("", "sources", audience=HERE))
+    assert len(here.data) == 1
+
+
+async def test_a_name_of_two_documents_needs_an_id(ask: Ask, send: Send) -> None:
+    await upload(ask, send, "a.md", "Alpha.")
+    identity = await upload(ask, send, "a.md", "Beta.", CHANNEL)
+    _, reply = await ask(request("a.md", "forget", audience=HERE))
+    assert reply.outcome == "error"
+    _, reply = await ask(request(identity, "forget", audience=HERE))
+    assert reply.data["document"] == "a.md"
+    _, left = await ask(request("", "sources", audience=HERE))
+    assert [row["scope"] for row in left.data] == ["public"]
+
+
+async def test_forget_without_a_name_asks_for_one(ask: Ask) -> None:
+    _, reply = await ask(request(" ", "forget"))
+    assert reply.outcome == "error"
+
+
+async def test_all_that_a_person_taught_is_forgotten(ask: Ask, send: Send) -> None:
+    await upload(ask, send, "a.md", "Alpha.")
+    await upload(ask, send, "b.md", "Beta.", CHANNEL)
+    attached = (send("c.md", "Gamma."),)
+    await ask(request("", "upload", user="another", attachments=attached))
+    _, reply = await ask(request("", "forget", options={"user": "cli:someone"}))
+    assert sorted(row["document"] for row in reply.data) == ["a.md", "b.md"]
+    _, left = await ask(request("", "sources", audience=HERE))
+    assert [row["document"] for row in left.data] == ["c.md"]
+
+
+async def test_a_forgotten_watched_file_is_said_to_be_there_still(ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "watched/a.md").write_text("Alpha.")
+    await ask(request("", "index"))
+    _, reply = await ask(request("a.md", "forget"))
+    assert "folder" in reply.text
+    _, again = await ask(request("", "index"))
+    assert (again.data["added"], again.data["failed"]) == (0, [])
+    (tmp_path / "watched/a.md").write_text("Alpha and more.")
+    _, changed = await ask(request("", "index"))
+    assert changed.data["added"] + changed.data["updated"] == 1
+
+
+INDEX = {"added", "updated", "unchanged", "removed", "failed", "chunks", "seconds"}
+
+
+async def test_index_reports_what_it_did(ask: Ask, tmp_path: Path) -> None:
+    watched = tmp_path / "watched"
+    for name in ("a", "b", "c"):
+        (watched / f"{name}.md").write_text(f"About {name}.")
+    (watched / "empty.md").touch()
+    events, first = await ask(request("", "index"))
+    assert first.data.keys() == INDEX
+    assert (first.data["added"], first.data["chunks"]) == (3, 3)
+    (failed,) = first.data["failed"]
+    assert (failed["document"], failed["code"]) == ("empty.md", "empty")
+    assert failed["message"]
+    assert any(isinstance(event, Status) and event.total == 4 for event in events)
+    (watched / "a.md").write_text("Another a.")
+    (watched / "b.md").unlink()
+    (watched / "c.md").rename(watched / "d.md")
+    _, second = await ask(request("", "index"))
+    counts = {key: second.data[key] for key in ("added", "updated", "unchanged", "removed")}
+    assert counts == {"added": 0, "updated": 2, "unchanged": 0, "removed": 1}
+
+
+async def test_a_rebuild_needs_no_embedder(
+    ask: Ask, tmp_path: Path, embeddings: FakeEmbeddings
+) -> None:
+    (tmp_path / "watched/a.md").write_text("Apples are red.")
+    await ask(request("", "index"))
+    embeddings.embedded.clear()
+    _, reply = await ask(request("", "index", options={"rebuild": True}))
+    assert reply.data["unchanged"] == 1
+    assert not embeddings.embedded
+    _, found = await ask(request("apples", "search"))
+    assert [row["document"] for row in found.data] == ["a.md"]
+
+
+async def test_a_path_outside_is_learned_once_for_everyone(ask: Ask, tmp_path: Path) -> None:
+    file = tmp_path / "notes.md"
+    file.write_text("Notes.")
+    _, reply = await ask(request("", "index", options={"path": str(file)}))
+    assert reply.data["added"] == 1
+    file.unlink()
+    await ask(request("", "index"))
+    _, left = await ask(request("", "sources"))
+    assert [row["document"] for row in left.data] == ["notes.md"]
+
+
+async def test_indexing_that_is_given_up_stops_and_goes_on_next_time(
+    bot: App, ask: Ask, tmp_path: Path, embeddings: FakeEmbeddings
+) -> None:
+    for number in range(100):
+        (tmp_path / f"watched/{number}.md").write_text(f"Number {number}.")
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(texts: list[str]) -> None:
+        begun.set()
+        assert go_on.wait(60)
+
+    embeddings.before = hold
+    events = bot.dispatcher.handle(request("", "index"))
+    assert isinstance(await anext(events), Status)
+    reading = asyncio.ensure_future(anext(events))
+    await asyncio.to_thread(begun.wait)
+    reading.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait([reading])
+    await events.aclose()
+    learned = len(embeddings.embedded)
+    assert 0 < learned < 100
+    _, reply = await ask(request("", "index"))
+    assert reply.data["added"] + reply.data["unchanged"] == 100
+    assert len(embeddings.embedded) == 100
