@@ -77,8 +77,9 @@ class SlackDouble:
     bot_user = BOT_USER
     team = TEAM
 
-    def __init__(self, *, enterprise: str | None = None) -> None:
+    def __init__(self, *, enterprise: str | None = None, patience: float = PATIENCE) -> None:
         self.enterprise = enterprise
+        self._patience = patience
         self.channels: dict[str, Json] = {"C0GENERAL": {}, "C0SECOND": {}}
         self.members: dict[str, list[str]] = {"U0ANN": ["C0GENERAL"]}
         self.locales: dict[str, str] = {"U0ANN": "en-US"}
@@ -256,7 +257,7 @@ class SlackDouble:
                 await self._changed.wait_for(lambda: bool(happened()))
 
         try:
-            await asyncio.wait_for(wait(), PATIENCE)
+            await asyncio.wait_for(wait(), self._patience)
         except TimeoutError:
             seen = [(call.method, call.args.get("text")) for call in self.calls]
             raise TimeoutError(f"never happened; the bot's calls were {seen}") from None
