@@ -32,7 +32,7 @@ from bot.schedule import FolderSchedule
 from bot.settings import Settings, trigger
 from rag.audience import PUBLIC
 from rag.errors import StoreUnavailable, TeamglmError
-from rag.ingest.folders import Folder, scan
+from rag.ingest.folders import Folder, ScanReport, scan
 from rag.ingest.indexer import Indexer
 from rag.ingest.once import read_once
 from rag.ingest.parsed import Chunk, Parsed
@@ -54,7 +54,8 @@ class App:
 
     def __init__(self, settings: Settings, downloads: Mapping[str, Download]) -> None:
         self.settings = settings
-        self._lock = FileLock(settings.data / "lock")
+        # Let go of in another thread than it was taken in.
+        self._lock = FileLock(settings.data / "lock", thread_local=False)
         self.engine = open_engine(database_url(settings))
         self.records = Records(self.engine)
         self.priority = Priority()
@@ -102,8 +103,8 @@ class App:
             Folder(folder.name, folder.path, folder.scope, folder.include, folder.exclude)
             for folder in settings.folders
         ]
-        self.knowledge = Loading("the_embedding_model", self._open_knowledge)
-        self.talking = Loading("the_chat_model", self.chat.load)
+        self.knowledge = Loading("embedding model", self._open_knowledge)
+        self.talking = Loading("chat model", self.chat.load)
         self.dispatcher = Dispatcher(
             self._handlers(downloads),
             language_of=language_of,
@@ -168,13 +169,14 @@ class App:
 
     async def read_folders(self) -> None:
         """Read the watched folders at start and on schedule, until cancelled."""
-        await self.knowledge.ready()
+        # Without the model nothing can be read; when somebody's question finds it, this goes on.
+        await self.knowledge.opened()
         await asyncio.to_thread(lambda: list(self.indexer.catch_up()))
         named = {folder.name: folder for folder in self.folders}
 
         async def read(name: str) -> None:
             report = await asyncio.to_thread(scan, named[name], self.indexer, self.records)
-            if report.added or report.updated or report.removed or report.failed:
+            if report != ScanReport(unchanged=report.unchanged, chunks=report.chunks):
                 log.info("folder %s: %s", name, report)
 
         triggers = {folder.name: trigger(folder.schedule) for folder in self.settings.folders}

@@ -14,6 +14,7 @@ class Loading:
         """Names the part in `bot.phrases`."""
         self._open = open_
         self._task: asyncio.Task[None] | None = None
+        self._opened = asyncio.Event()
 
     @property
     def done(self) -> bool:
@@ -25,6 +26,11 @@ class Loading:
         if self._task is None or (self._task.done() and _failed(self._task)):
             self._task = asyncio.create_task(asyncio.to_thread(self._open))
         await asyncio.shield(self._task)
+        self._opened.set()
+
+    async def opened(self) -> None:
+        """Return when the part is open, whoever has it opened; failures are for who asked."""
+        await self._opened.wait()
 
 
 def _failed(task: asyncio.Task[None]) -> bool:

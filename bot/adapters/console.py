@@ -26,7 +26,7 @@ from bot.messages import (
     Status,
     Turn,
 )
-from bot.render import plain
+from bot.render import body, plain, sources
 
 _BLOCK = 1 << 20
 
@@ -59,10 +59,9 @@ class Screen:
                 match event:
                     case Status():
                         self._status(event)
-                    case ReplyChunk(text, citations) if self._stream:
+                    case ReplyChunk() if self._stream:
                         self._close_bar()
-                        marks = "".join(f"[{citation.number}]" for citation in citations)
-                        print(text + marks, end="", file=self._out, flush=True)
+                        print(_sentence(event), end="", file=self._out, flush=True)
                         self.streamed = True
                     case Reply():
                         self._finish(event)
@@ -97,7 +96,7 @@ class Screen:
     def _finish(self, reply: Reply) -> None:
         self._close_bar()
         if self.streamed:
-            listed = plain(reply).removeprefix(_body(reply)).strip() if reply.chunks else ""
+            listed = sources(reply.citations, reply.language) if reply.chunks else ""
             print(f"\n\n{listed}" if listed else "", file=self._out, flush=True)
 
     def _close_bar(self) -> None:
@@ -106,11 +105,10 @@ class Screen:
             self._bar = None
 
 
-def _body(reply: Reply) -> str:
-    return "".join(
-        chunk.text + "".join(f"[{citation.number}]" for citation in chunk.citations)
-        for chunk in reply.chunks
-    ).strip()
+def _sentence(chunk: ReplyChunk) -> str:
+    """Return a sentence as `body` has it, behind the white space that leads to it."""
+    space = chunk.text[: len(chunk.text) - len(chunk.text.lstrip())]
+    return space + body(Reply("answer", chunk.text, "en", (chunk,)))
 
 
 class ConsoleAdapter:

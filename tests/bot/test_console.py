@@ -43,6 +43,15 @@ async def test_an_answer_is_written_as_it_comes_with_its_sources_once() -> None:
     assert "searching" not in out
 
 
+async def test_sentences_keep_their_distance_and_lose_what_a_terminal_would_obey() -> None:
+    chunks = (ReplyChunk("One.", (CITATION,)), ReplyChunk(" T\x1b[2Jwo.\n"))
+    answer = Reply("answer", "One. Two.", "en", chunks, (CITATION,))
+    _, _, out, _ = await shown(ScriptedHandle([*chunks, answer]))
+    assert out.startswith("One. [1] T")
+    assert "\x1b" not in out
+    assert out.count("wo.") == 1
+
+
 async def test_an_error_after_the_first_sentence_is_left_to_the_caller() -> None:
     _, _, out, _ = await shown(ScriptedHandle([CHUNK, ERROR]))
     assert ERROR.text not in out

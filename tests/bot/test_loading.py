@@ -56,6 +56,17 @@ async def test_a_failure_is_told_to_all_and_tried_again_when_asked_again() -> No
     assert (part.opened, loading.done) == (2, True)
 
 
+async def test_who_wants_it_open_hears_of_no_failure() -> None:
+    part = Part(ModelMissing("not there"))
+    loading = Loading("chat model", part.open)
+    background = asyncio.create_task(loading.opened())
+    with pytest.raises(ModelMissing):
+        await loading.ready()
+    assert not background.done()
+    await loading.ready()
+    await background
+
+
 async def test_who_stops_waiting_does_not_stop_the_opening() -> None:
     part = Part()
     part.gate.clear()

@@ -70,7 +70,7 @@ class WebAdapter:
     ) -> None:
         if not is_loopback(host) and not password:
             raise PasswordMissing(
-                f"The page on {host} would be open to the whole network: set web.password, "
+                f"The page on {host} would be open to the whole network: set TEAMGLM_WEB_PASSWORD, "
                 "or web.host to 127.0.0.1."
             )
         self._host = host

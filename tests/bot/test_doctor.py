@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from bot.doctor import examine
+from bot.settings import Settings
+from rag.errors import ModelMissing
+from tests.bot.fakes import MODELS, FakeEmbeddings, settings, use
+
+DEAD = "http://127.0.0.1:9"
+
+
+def healthy(folder: Path, **more: Any) -> Settings:
+    """Return settings with every file that they name in its place."""
+    (folder / "chat.gguf").touch()
+    (folder / "embedder").mkdir()
+    models = {
+        "chat": {"provider": "gguf", "path": folder / "chat.gguf"},
+        "embedder": {"provider": "sentence-transformers", "path": folder / "embedder"},
+    }
+    return settings(folder, models=models, **more)
+
+
+async def failures(chosen: Settings) -> dict[str, str]:
+    """Return what the checks that failed say, each one line of words."""
+    report = await examine(chosen)
+    assert report.keys() == {"ok", "checks"}
+    assert all(check.keys() == {"name", "ok", "detail"} for check in report["checks"])
+    failed = {check["name"]: check["detail"] for check in report["checks"] if not check["ok"]}
+    assert report["ok"] is not bool(failed)
+    assert all(detail and "\n" not in detail for detail in failed.values())
+    return failed
+
+
+async def test_a_healthy_bot_passes_every_check(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch)
+    assert await failures(healthy(tmp_path)) == {}
+
+
+async def test_missing_models_name_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, embeddings=FakeEmbeddings(ModelMissing("run `teamglm models pull`")))
+    failed = await failures(settings(tmp_path))
+    assert failed.keys() == {"models", "store"}
+    assert all("models pull" in detail for detail in failed.values())
+
+
+async def test_an_unknown_model_is_named(tmp_path: Path) -> None:
+    failed = await failures(settings(tmp_path, chat_model="no-such-model", models=MODELS))
+    assert "no-such-model" in failed["models"]
+
+
+async def test_a_watched_folder_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch)
+    failed = await failures(healthy(tmp_path, folders=[{"path": tmp_path / "gone"}]))
+    assert failed.keys() == {"folders"}
+    assert str(tmp_path / "gone") in failed["folders"]
+
+
+async def test_a_data_folder_that_is_a_file_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch)
+    (tmp_path / "file").touch()
+    failed = await failures(healthy(tmp_path, data=tmp_path / "file"))
+    assert failed.keys() == {"disk", "store"}
+
+
+async def test_a_data_folder_in_use_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch)
+    (tmp_path / "data").mkdir()
+    with FileLock(tmp_path / "data/lock"):
+        failed = await failures(healthy(tmp_path))
+    assert failed.keys() == {"store"}
+
+
+@pytest.mark.parametrize(
+    ("secrets", "broken"),
+    [
+        ({"slack_bot_token": "hush"}, "slack"),
+        ({"slack_app_token": "hush"}, "slack"),
+        ({"slack_bot_token": "hush", "slack_app_token": "hush"}, "slack"),
+        ({"discord_bot_token": "hush"}, "discord"),
+    ],
+)
+async def test_a_platform_that_cannot_be_reached_is_told_without_its_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, secrets: dict[str, str], broken: str
+) -> None:
+    use(monkeypatch)
+    chosen = healthy(tmp_path, secrets=secrets, slack={"api_url": DEAD}, discord={"api_url": DEAD})
+    failed = await failures(chosen)
+    assert failed.keys() == {broken}
+    assert "hush" not in failed[broken]
