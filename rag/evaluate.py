@@ -24,7 +24,8 @@ from rag.retrieval import Retrieval
 _DEEPEST = 10
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _HAN_OR_WORD = re.compile(r"[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")
-_PUNCTUATION = re.compile(rf"[{re.escape(string.punctuation)}]|[^\w\s]")
+_SQUAD_PUNCTUATION = str.maketrans("", "", string.punctuation)
+_PUNCTUATION = re.compile(r"[^\w\s]|_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def read_questions(file: Path, *, limit: int | None = None, seed: int = 0) -> li
     """Return the questions of a JSON Lines file, a fair sample of them if `limit` is given."""
     questions = []
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_text(encoding="utf-8").split("\n")
         for line in filter(str.strip, lines):
             entry = json.loads(line)
             questions.append(
@@ -90,11 +91,12 @@ async def measure(
     done = _read_kept(kept)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with kept.open("a", encoding="utf-8") as log:
+        log.write("\n")  # ends a line that was being written when the run was stopped
         for at, question in enumerate(questions):
             if question.id not in done:
                 result = await _ask(question, retrieve, answer, audience)
                 done[question.id] = result
-                log.write(json.dumps(asdict(result), ensure_ascii=False) + "\n")
+                log.write(json.dumps(asdict(result)) + "\n")
                 log.flush()
             progress(at + 1, len(questions))
     return figures(questions, [done[question.id] for question in questions])
@@ -130,7 +132,7 @@ def _read_kept(file: Path) -> dict[str, Result]:
     if not file.is_file():
         return {}
     results = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in filter(str.strip, file.read_text(encoding="utf-8").split("\n")):
         try:
             entry = json.loads(line)
         except ValueError:
@@ -193,7 +195,9 @@ def f1(text: str, answer: str) -> float:
 
 def normalised(text: str) -> list[str]:
     """Return a text's words as SQuAD compares them, each Han character being one."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
+    # SQuAD takes its punctuation out ("U.S." is "us"); of any other we make a space.
+    bare = text.translate(_SQUAD_PUNCTUATION)
+    folded = unicodedata.normalize("NFKC", bare).casefold()
     plain = _ARTICLES.sub(" ", _PUNCTUATION.sub(" ", folded))
     return _HAN_OR_WORD.findall(plain)
 
