@@ -151,6 +151,8 @@ class LlamaCppChat(BaseChatModel):
         self._server.handle_chat_completions(request, receive)
         if failure:
             raise ModelFailed(f"The chat model {self.name_shown} failed: {failure[0]}")
+        # A model may say nothing; LangChain takes a stream without any piece for a mistake.
+        emit(ChatGenerationChunk(message=AIMessageChunk(content="")))
 
     async def _astream(
         self,
