@@ -123,7 +123,7 @@ class SplitterSettings(_Section):
     """How documents become passages; sizes in tokens of the embedding model."""
 
     name: Literal["character", "length", "meaning"] = "character"
-    max_tokens: int = Field(400, ge=32, le=500)
+    max_tokens: int = Field(250, ge=32, le=500)
 
 
 class AnswerSettings(_Section):
@@ -133,7 +133,7 @@ class AnswerSettings(_Section):
     passages: int = Field(3, ge=1, le=20)
     context_tokens: int = Field(300, ge=64)
     max_tokens: PositiveInt = 96
-    refuse_below: float = Field(0.5, ge=0, le=1)
+    refuse_below: float = Field(0.2, ge=0, le=1)
     timeout_seconds: float = Field(120, gt=0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,15 @@ from langchain_core.embeddings import Embeddings
 
 from rag.audience import Audience
 from rag.keywords import MAX_WEIGHT, passage_weights, query_weights, term_id, terms
-from rag.language import Language, language_of
+from rag.language import LANGUAGES, Language, language_of
 from rag.records import Passage, Records, embedded_text
 from rag.store import PassageIndex
 
 # Candidates of each arm. Rows that aren't live are dropped afterwards, so it is more than needed.
 _CANDIDATES = 60
 _DENSE_SHARE = 0.7
+# Of two equals the one in the question's language is the better answer.
+_ACROSS = 0.95
 # The question against this many passages shows what "unrelated" looks like in this index.
 _BACKGROUND = 256
 # With fewer passages there is nothing to compare with.
@@ -130,35 +132,61 @@ class Retriever:
         if not audience.scopes or not count or not query.strip():
             return Retrieval((), 0.0, rarities)
         vector = np.asarray(self._embeddings.embed_query(query), np.float32)
-        near, rows, passages = self._candidates(vector, rarities, audience)
+        # The question's cosines with a sample of the index, by the language of the passages.
+        usual = {
+            language: background @ vector
+            for language in LANGUAGES
+            if len(background := self._background(audience, language))
+        }
+        near, rows, passages = self._candidates(vector, rarities, audience, usual)
         if not rows:
             return Retrieval((), 0.0, rarities)
         cosines = self._cosines(rows, near, vector)
         keywords = self._keywords([passages[row] for row in rows], rarities)
-        language = language_of(query)
-        same = np.array([passages[row].language == language for row in rows])
-        scores = _fuse(cosines, keywords, same)
+        languages = [passages[row].language for row in rows]
+        asked = language_of(query)
+        scores = _fuse(
+            cosines - np.array([usual[language].mean() for language in languages]),
+            keywords,
+            np.array([language == asked for language in languages]),
+        )
         order = sorted(range(len(rows)), key=lambda at: (-scores[at], rows[at]))
         hits = tuple(Hit(passages[rows[at]], float(scores[at])) for at in order[:limit])
-        confidence = self._confidence(
-            vector, cosines, keywords, rarities, bool(same[order[0]]), hits[0].passage, audience
-        )
-        return Retrieval(hits, confidence, rarities)
+        best = languages[order[0]]
+        if len(usual[best]) < _FEWEST:
+            return Retrieval(hits, None, rarities)
+        in_best = np.array([language == best for language in languages])
+        possible = sum(rarities.values()) * MAX_WEIGHT
+        gate = SAME_LANGUAGE if best == asked else ACROSS_LANGUAGES
+        found = signals(cosines[in_best], keywords[in_best], usual[best], possible)
+        return Retrieval(hits, gate.confidence(found), rarities)
 
     def _candidates(
-        self, vector: npt.NDArray[np.float32], rarities: Mapping[int, float], audience: Audience
+        self,
+        vector: npt.NDArray[np.float32],
+        rarities: Mapping[int, float],
+        audience: Audience,
+        languages: Collection[Language],
     ) -> tuple[dict[str, float], list[str], dict[str, Passage]]:
-        """Return the cosines that the search gave, the rows of both arms, and their passages."""
+        """Return the cosines that the searches gave, the rows of both arms, and their passages."""
         for _ in range(_ATTEMPTS):
             generation = self._records.generation()
-            near = self._index.search_dense(vector.tolist(), audience.scopes, _CANDIDATES)
+            near: dict[str, float] = {}
+            for language in languages:
+                near |= self._index.search_dense(
+                    vector.tolist(), audience.scopes, _CANDIDATES, language=language
+                )
             worded = self._index.search_sparse(rarities, audience.scopes, _CANDIDATES)
-            ids = list(dict.fromkeys([row for row, _ in near] + [row for row, _ in worded]))
-            passages = self._records.passages(ids, audience)
+            ids = list(dict.fromkeys([*near, *(row for row, _ in worded)]))
+            passages = {
+                row: passage
+                for row, passage in self._records.passages(ids, audience).items()
+                if passage.language in languages
+            }
             # A document that was published meanwhile would be missing, old version and new.
             if self._records.generation() == generation:
                 break
-        return dict(near), [row for row in ids if row in passages], passages
+        return near, [row for row in ids if row in passages], passages
 
     def _cosines(
         self, rows: Sequence[str], near: Mapping[str, float], vector: npt.NDArray[np.float32]
@@ -179,23 +207,6 @@ class Retriever:
             scores.append(sum(rarities.get(term, 0.0) * weight for term, weight in weights.items()))
         return np.array(scores, np.float64)
 
-    def _confidence(
-        self,
-        vector: npt.NDArray[np.float32],
-        cosines: npt.NDArray[np.float64],
-        keywords: npt.NDArray[np.float64],
-        rarities: Mapping[int, float],
-        same_language: bool,
-        best: Passage,
-        audience: Audience,
-    ) -> float | None:
-        background = self._background(audience, best.language)
-        if len(background) < _FEWEST:
-            return None
-        possible = sum(rarities.values()) * MAX_WEIGHT
-        gate = SAME_LANGUAGE if same_language else ACROSS_LANGUAGES
-        return gate.confidence(signals(cosines, keywords, background @ vector, possible))
-
     def _background(self, audience: Audience, language: Language) -> npt.NDArray[np.float32]:
         generation = self._records.generation()
         key = (audience, language)
@@ -213,14 +224,19 @@ class Retriever:
 
 
 def _fuse(
-    cosines: npt.NDArray[np.float64],
+    standings: npt.NDArray[np.float64],
     keywords: npt.NDArray[np.float64],
     same_language: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.float64]:
-    """Weigh meaning and keywords; across languages keywords are noise, and meaning stands alone."""
-    dense = _spread(cosines)
+    """Weigh meaning and keywords; across languages words may help, and never harm.
+
+    `standings` are cosines above what is usual in the passage's language: passages in the
+    question's own language have higher cosines whatever they say.
+    """
+    dense = _spread(standings)
     fused = _DENSE_SHARE * dense + (1 - _DENSE_SHARE) * _spread(keywords)
-    scores: npt.NDArray[np.float64] = np.where(same_language, fused, dense)
+    across = _ACROSS * np.maximum(dense, fused)
+    scores: npt.NDArray[np.float64] = np.where(same_language, fused, across)
     return scores
 
 

@@ -74,7 +74,13 @@ class PassageIndex:
             if self._path is not None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 # The embedded server is on loopback: no proxy belongs between.
-                options = {"grpc_options": {"grpc.enable_http_proxy": 0}}
+                # Nor does the connection need pings, of which the server soon has enough.
+                options = {
+                    "grpc_options": {
+                        "grpc.enable_http_proxy": 0,
+                        "grpc.keepalive_time_ms": 2**31 - 1,
+                    }
+                }
             else:
                 options = {}
             self._client = MilvusClient(uri=self._uri, timeout=30, **options)
@@ -110,9 +116,19 @@ class PassageIndex:
             if doomed:
                 self._milvus.flush(self._alias)
 
-    def search_dense(self, vector: Sequence[float], scopes: frozenset[str], limit: int) -> Hits:
-        """Return (row id, cosine) of the nearest passages in these scopes, best first."""
-        return self._search("dense", list(vector), scopes, limit)
+    def search_dense(
+        self,
+        vector: Sequence[float],
+        scopes: frozenset[str],
+        limit: int,
+        *,
+        language: str | None = None,
+    ) -> Hits:
+        """Return (row id, cosine) of the nearest passages in these scopes, best first.
+
+        `language` looks among the passages in that language alone.
+        """
+        return self._search("dense", list(vector), scopes, limit, language)
 
     def search_sparse(
         self, weights: Mapping[int, float], scopes: frozenset[str], limit: int
@@ -154,16 +170,26 @@ class PassageIndex:
             raise StoreUnavailable("The index is not open.")
         return self._client
 
-    def _search(self, field: str, query: Any, scopes: frozenset[str], limit: int) -> Hits:
+    def _search(
+        self,
+        field: str,
+        query: Any,
+        scopes: frozenset[str],
+        limit: int,
+        language: str | None = None,
+    ) -> Hits:
         if not scopes or limit < 1:
             return []
+        condition = f"scope in [{', '.join(_quote(scope) for scope in sorted(scopes))}]"
+        if language is not None:
+            condition += f" and lang == {_quote(language)}"
         metric = "COSINE" if field == "dense" else "IP"
         with self._explained():
             (hits,) = self._milvus.search(
                 self._alias,
                 data=[query],
                 anns_field=field,
-                filter=f"scope in [{', '.join(_quote(scope) for scope in sorted(scopes))}]",
+                filter=condition,
                 limit=limit,
                 search_params={"metric_type": metric},
                 output_fields=["id"],  # else Lite returns whole rows

@@ -17,7 +17,7 @@ from langchain_text_splitters import TextSplitter
 from rag.ingest.atoms import CHARACTERS_A_TOKEN, Atom, atoms, pack
 from rag.ingest.parsed import GAP, Chunk, Parsed, Segment
 
-MAX_TOKENS = 400
+MAX_TOKENS = 250
 LIMIT = 500
 """No passage may be longer: the embedding model would not see its tail."""
 
@@ -25,7 +25,7 @@ LIMIT = 500
 _STEP, _SAME = -0.6, 1.0
 
 # Shares of the maximum: up to where neighbours are joined, and what is too little to stand alone.
-_TARGET = 0.6
+_TARGET = 0.3
 _FRAGMENT = 0.06
 
 

@@ -270,8 +270,15 @@ def test_a_document_published_during_the_search_is_not_missed(library: Library) 
             self.inner = inner
             self.searches = 0
 
-        def search_dense(self, vector: Sequence[float], scopes: frozenset[str], limit: int) -> Hits:
-            hits = self.inner.search_dense(vector, scopes, limit)
+        def search_dense(
+            self,
+            vector: Sequence[float],
+            scopes: frozenset[str],
+            limit: int,
+            *,
+            language: str | None = None,
+        ) -> Hits:
+            hits = self.inner.search_dense(vector, scopes, limit, language=language)
             self.searches += 1
             if self.searches == 1:
                 library.learn("handbook.txt", [f"New: {line}" for line in HANDBOOK])
