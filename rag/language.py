@@ -17,7 +17,12 @@ _WORD = re.compile(rf"[^\W\d_{HAN}]+")
 _HAN_WORDS = 0.5
 
 
+def chinese_share(text: str) -> float:
+    """Return the share of a text's words that Han characters carry, from 0 to 1."""
+    han = len(_HAN_CHARACTER.findall(text)) * _HAN_WORDS
+    return han / (han + len(_WORD.findall(text))) if han else 0.0
+
+
 def language_of(text: str) -> Language:
     """Return "zh" if Han characters carry at least a third of the text's words, else "en"."""
-    han = len(_HAN_CHARACTER.findall(text)) * _HAN_WORDS
-    return "zh" if han and han >= (han + len(_WORD.findall(text))) / 3 else "en"
+    return "zh" if chinese_share(text) >= 1 / 3 else "en"

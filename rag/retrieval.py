@@ -14,7 +14,7 @@ from langchain_core.embeddings import Embeddings
 
 from rag.audience import Audience
 from rag.keywords import MAX_WEIGHT, passage_weights, query_weights, term_id, terms
-from rag.language import LANGUAGES, Language, language_of
+from rag.language import LANGUAGES, Language, chinese_share, language_of
 from rag.records import Passage, Records, embedded_text
 from rag.store import PassageIndex
 
@@ -146,7 +146,7 @@ class Retriever:
         languages = [passages[row].language for row in rows]
         asked = language_of(query)
         scores = _fuse(
-            cosines - np.array([usual[language].mean() for language in languages]),
+            cosines - _expected([passages[row].text for row in rows], usual),
             keywords,
             np.array([language == asked for language in languages]),
         )
@@ -221,6 +221,17 @@ class Retriever:
                 if generation == self._backgrounds_of:
                     self._backgrounds[key] = known
         return known
+
+
+def _expected(
+    texts: Sequence[str], usual: Mapping[Language, npt.NDArray[np.float32]]
+) -> npt.NDArray[np.float64]:
+    """Return the cosine that is usual for each text, by how much of it is in which language."""
+    means = {language: float(values.mean()) for language, values in usual.items()}
+    english, chinese = (means.get(language, max(means.values())) for language in LANGUAGES)
+    shares = np.array([chinese_share(text) for text in texts])
+    expected: npt.NDArray[np.float64] = shares * chinese + (1 - shares) * english
+    return expected
 
 
 def _fuse(
