@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 180.0
+PATIENCE = 120.0
 """Seconds after which something that a test waits for is taken never to happen."""
 
 

@@ -49,15 +49,15 @@ def test_a_quote_is_what_stands_in_the_document(bot: Bot) -> None:
 
 
 def test_a_document_is_forgotten_until_its_file_changes(bot: Bot) -> None:
-    bot.put("sofa.md", "The sofa in the lobby is yellow.\n")
+    bot.put("sofa.md", "The sofa in the lobby is turquoise.\n")
     receipt = bot.json("forget", "sofa.md")
     assert receipt["document"]
     assert receipt["verified"] is True
     assert bot.json("index")["added"] == 0
-    assert "yellow" not in bot.found("sofa in the lobby", "-k", "20")
+    assert "turquoise" not in bot.found("sofa in the lobby", "-k", "20")
     assert "sofa" in bot.command("forget", "sofa.md").sentence()
-    bot.put("sofa.md", "The sofa in the lobby is green.\n", "added|updated")
-    assert "green" in bot.found("sofa in the lobby")
+    bot.put("sofa.md", "The sofa in the lobby is vermilion.\n", "added|updated")
+    assert "vermilion" in bot.found("sofa in the lobby")
     bot.take("sofa.md")
 
 
