@@ -18,6 +18,8 @@ LAPTOP = "How soon must I report a lost laptop?"
 GULL = "Which ship carries the spare anchor?"
 NOTES = b"# Anchors\n\nThe spare anchor is carried by the ship Amber Gull.\n"
 
+PIER = "The old pier was built in 1921. Ferries to the island leave from it every hour.\n"
+
 
 @dataclass
 class Team:
@@ -38,6 +40,7 @@ async def team(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Team]:
             },
             web={"enabled": False},
         )
+        (bot.watched / "pier.md").write_text(PIER, encoding="utf-8")
         await asyncio.to_thread(bot.start)
         assert bot.process is not None
         await asyncio.to_thread(bot.process.wait_for, "folder watched: .*added=")
@@ -93,9 +96,9 @@ async def test_a_broken_file_gets_a_receipt_that_says_why(team: Team) -> None:
 
 async def test_a_document_is_summarised_by_command(team: Team) -> None:
     before = len(team.slack.messages)
-    await team.slack.command("/summarise", "release-process.html")
+    await team.slack.command("/summarise", "pier.md")
     await team.slack.until(
         lambda: any("Sources:" in each.text for each in team.slack.messages[before:])
     )
     [summary] = team.slack.messages[before:]
-    assert "release-process.html" in summary.text
+    assert "pier.md" in summary.text
