@@ -133,7 +133,7 @@ class AnswerSettings(_Section):
     passages: int = Field(3, ge=1, le=20)
     context_tokens: int = Field(300, ge=64)
     max_tokens: PositiveInt = 96
-    refuse_below: float = Field(0.2, ge=0, le=1)
+    refuse_below: float = Field(0.3, ge=0, le=1)
     timeout_seconds: float = Field(120, gt=0)
 
 

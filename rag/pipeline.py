@@ -92,7 +92,7 @@ class AnswerLimits:
     passages: int = 3
     context_tokens: int = 240
     max_tokens: int = 96
-    refuse_below: float = 0.2
+    refuse_below: float = 0.3
     timeout: float = 120.0
     part_tokens: int = 1000
     """A text longer than this is summarised in parts."""

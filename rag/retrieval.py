@@ -86,7 +86,7 @@ class Gate:
         return 1 / (1 + math.exp(-max(min(score, 30.0), -30.0)))
 
 
-SAME_LANGUAGE = Gate(bias=-14.67, standing=0.44, keywords=13.2, lead=42.0)
+SAME_LANGUAGE = Gate(bias=-12.76, standing=0.82, keywords=14.55, lead=21.86)
 # Words don't match across languages: only meaning tells, and less surely.
 ACROSS_LANGUAGES = Gate(bias=-6.8, standing=2.4, keywords=0.0, lead=0.0)
 
