@@ -16,7 +16,7 @@ from bot.messages import Download
 from bot.settings import load_settings
 from rag.ingest.folders import scan
 from tests.doubles.discord import World, discord_world
-from tests.e2e.bot import ROOT
+from tests.e2e.bot import PATIENCE, ROOT
 
 LAPTOP = "How soon must I report a lost laptop?"
 NOTES = b"# Anchors\n\nThe spare anchor is carried by the ship Amber Gull.\n"
@@ -41,7 +41,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
         await app.knowledge.ready()
         await app.talking.ready()
         await asyncio.to_thread(scan, app.folders[0], app.indexer, app.records)
-        async with discord_world(adapter) as world:
+        async with discord_world(adapter, settle_timeout=PATIENCE) as world:
             yield world
     finally:
         await asyncio.to_thread(app.close)

@@ -54,7 +54,9 @@ def test_a_run_that_was_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     assert killed.end(signal.SIGKILL) == -signal.SIGKILL
 
     [kept] = (bot.data / "eval").rglob("results.jsonl")
-    first, *rest = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    first, *rest = [
+        json.loads(line) for line in kept.read_text(encoding="utf-8").split("\n") if line
+    ]
     # Only a result that is read back can tell this.
     first["ranks"] = {"rank": 0}
     kept.write_text("".join(json.dumps(each) + "\n" for each in (first, *rest)), encoding="utf-8")
