@@ -11,6 +11,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -290,18 +291,7 @@ def _document(reply: Reply) -> Any:
         "text": reply.text,
         "language": reply.language,
         "model": reply.model,
-        "citations": [
-            {
-                "number": citation.number,
-                "document": citation.document,
-                "page": citation.page,
-                "section": citation.section,
-                "quote": citation.quote,
-                "start": citation.start,
-                "end": citation.end,
-            }
-            for citation in reply.citations
-        ],
+        "citations": [asdict(citation) for citation in reply.citations],
         "timings_ms": dict(reply.timings_ms),
     }
 

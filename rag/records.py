@@ -181,22 +181,12 @@ class Records:
             return np.empty((0, 0), np.float32)
         return np.stack([np.frombuffer(value, np.float32) for value in values])
 
-    def vectors(self, row_ids: Sequence[str], embedder: str) -> dict[str, npt.NDArray[np.float32]]:
-        """Return the stored vector of each row by row id; rows of another embedder are left out."""
-        query = (
-            select(passage.c.row_id, vector.c.value)
-            .join(version, version.c.id == passage.c.version)
-            .join(
-                chunk,
-                and_(
-                    chunk.c.content == version.c.content,
-                    chunk.c.splitter == version.c.splitter,
-                    chunk.c.ordinal == passage.c.ordinal,
-                ),
-            )
-            .join(vector, vector.c.text_hash == chunk.c.text_hash)
-            .where(vector.c.embedder == embedder)
-        )
+    def vectors(
+        self, row_ids: Sequence[str], audience: Audience, embedder: str
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the vectors of those of the rows that are live and visible, by row id."""
+        same_text = and_(vector.c.text_hash == chunk.c.text_hash, vector.c.embedder == embedder)
+        query = _live(select(passage.c.row_id, vector.c.value), audience).join(vector, same_text)
         found: dict[str, npt.NDArray[np.float32]] = {}
         with self._reading.connect() as connection:
             for batch in batches(row_ids):

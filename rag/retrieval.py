@@ -138,10 +138,11 @@ class Retriever:
             for language in LANGUAGES
             if len(background := self._background(audience, language))
         }
-        near, rows, passages = self._candidates(vector, rarities, audience, usual)
+        near, passages = self._candidates(vector, rarities, audience, usual)
+        rows = list(near)
         if not rows:
             return Retrieval((), 0.0, rarities)
-        cosines = self._cosines(rows, near, vector)
+        cosines = np.array([near[row] for row in rows], np.float64)
         keywords = self._keywords([passages[row] for row in rows], rarities)
         languages = [passages[row].language for row in rows]
         asked = language_of(query)
@@ -167,8 +168,8 @@ class Retriever:
         rarities: Mapping[int, float],
         audience: Audience,
         languages: Collection[Language],
-    ) -> tuple[dict[str, float], list[str], dict[str, Passage]]:
-        """Return the cosines that the searches gave, the rows of both arms, and their passages."""
+    ) -> tuple[dict[str, float], dict[str, Passage]]:
+        """Return the cosines and the passages of what the searches found, by row id."""
         for _ in range(_ATTEMPTS):
             generation = self._records.generation()
             near: dict[str, float] = {}
@@ -177,25 +178,20 @@ class Retriever:
                     vector.tolist(), audience.scopes, _CANDIDATES, language=language
                 )
             worded = self._index.search_sparse(rarities, audience.scopes, _CANDIDATES)
-            ids = list(dict.fromkeys([*near, *(row for row, _ in worded)]))
-            passages = {
-                row: passage
-                for row, passage in self._records.passages(ids, audience).items()
-                if passage.language in languages
-            }
+            # What only the keywords found is compared here, so that both scores are exact.
+            rest = [row for row, _ in worded if row not in near]
+            for row, stored in self._records.vectors(rest, audience, self._embedder_key).items():
+                near[row] = float(stored @ vector)
+            passages = self._records.passages(list(near), audience)
             # A document that was published meanwhile would be missing, old version and new.
             if self._records.generation() == generation:
                 break
-        return near, [row for row in ids if row in passages], passages
-
-    def _cosines(
-        self, rows: Sequence[str], near: Mapping[str, float], vector: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float64]:
-        """Return every candidate's cosine: what only the keywords found is compared here."""
-        rest = self._records.vectors([row for row in rows if row not in near], self._embedder_key)
-        return np.array(
-            [near[row] if row in near else float(rest[row] @ vector) for row in rows], np.float64
-        )
+        live = {
+            row: cosine
+            for row, cosine in near.items()
+            if row in passages and passages[row].language in languages
+        }
+        return live, passages
 
     def _keywords(
         self, passages: Sequence[Passage], rarities: Mapping[int, float]

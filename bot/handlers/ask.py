@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from bot.handlers.citing import replies
+from bot.handlers.opening import opening
 from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request, Status, Turn
 from bot.phrases import say
@@ -67,10 +68,8 @@ class Ask:
             about = say(language, "about", documents=ready, model=self._model)
             yield Reply("answer", about, language, model=self._model)
             return
-        for part in self._needs:
-            if not part.done:
-                yield Status(say(language, "loading", what=say(language, part.what)))
-                await part.ready()
+        async for status in opening(self._needs, language):
+            yield status
         yield Status(say(language, "searching"))
         if not await asyncio.to_thread(self._records.knows_any, audience):
             yield Reply("refusal", say(language, "no_documents"), language, model=self._model)

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
 
+from bot.handlers.opening import opening
 from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import say
@@ -37,8 +38,8 @@ class Forget:
         if not user and not reference:
             yield Reply("error", say(language, "no_name"), language)
             return
-        for part in self._needs:
-            await part.ready()
+        async for status in opening(self._needs, language):
+            yield status
         if user:
             receipts = await asyncio.to_thread(self._indexer.forget_user, str(user))
             text = "\n".join(self._line(receipt, language) for receipt in receipts)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bot.handlers.explain import document_reason
+from bot.handlers.opening import opening
 from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request, Status
 from bot.phrases import say
@@ -49,10 +50,8 @@ class Index:
         self, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
         """Yield progress, and what was added, updated, removed and refused."""
-        for part in self._needs:
-            if not part.done:
-                yield Status(say(language, "loading", what=say(language, part.what)))
-                await part.ready()
+        async for loading in opening(self._needs, language):
+            yield loading
         started = time.monotonic()
         loop = asyncio.get_running_loop()
         updates: asyncio.Queue[Status | None] = asyncio.Queue()

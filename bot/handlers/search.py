@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
+from bot.handlers.opening import opening
 from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import say
@@ -40,8 +41,8 @@ class Search:
         if not query:
             yield Reply("error", say(language, "empty_question"), language)
             return
-        for part in self._needs:
-            await part.ready()
+        async for status in opening(self._needs, language):
+            yield status
         audience = Audience.of(request.audience)
         limit = max(1, min(int(request.options.get("k", _DEFAULT)), _MOST))
         with self._priority.question():

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bot.handlers.citing import replies
 from bot.handlers.naming import document_name
+from bot.handlers.opening import opening
 from bot.loading import Loading
-from bot.messages import Download, Language, Reply, ReplyEvent, Request, Status
+from bot.messages import Download, Language, Reply, ReplyEvent, Request
 from bot.phrases import say
 from rag.audience import Audience
 from rag.pipeline import RagPipeline
@@ -56,10 +57,8 @@ class Summarise:
         if not reference and not request.attachments:
             yield Reply("error", say(language, "no_name"), language)
             return
-        for part in self._needs:
-            if not part.done:
-                yield Status(say(language, "loading", what=say(language, part.what)))
-                await part.ready()
+        async for status in opening(self._needs, language):
+            yield status
         if request.attachments:
             name = document_name(request.attachments[0].name)
             passages = await self._passages_of_attachment(request, name)
@@ -89,16 +88,5 @@ class Summarise:
 
 
 def _data(reply: Reply) -> dict[str, object]:
-    citations = [
-        {
-            "number": citation.number,
-            "document": citation.document,
-            "page": citation.page,
-            "section": citation.section,
-            "quote": citation.quote,
-            "start": citation.start,
-            "end": citation.end,
-        }
-        for citation in reply.citations
-    ]
+    citations = [asdict(citation) for citation in reply.citations]
     return {"text": reply.text, "citations": citations, "timings_ms": dict(reply.timings_ms)}

@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.handlers.explain import document_reason, explain
 from bot.handlers.naming import document_name
+from bot.handlers.opening import opening
 from bot.loading import Loading
 from bot.messages import Attachment, Download, Language, Reply, ReplyEvent, Request, Status
 from bot.phrases import say
@@ -49,10 +50,8 @@ class Upload:
             yield Reply("error", say(language, "no_attachment"), language)
             return
         check_scope(request.scope)
-        for part in self._needs:
-            if not part.done:
-                yield Status(say(language, "loading", what=say(language, part.what)))
-                await part.ready()
+        async for loading in opening(self._needs, language):
+            yield loading
         lines: list[str] = []
         data: list[dict[str, Any]] = []
         for attachment in request.attachments:
