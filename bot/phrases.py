@@ -40,10 +40,16 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     # Receipts
     "learned": (
-        "{name}: {pages}{passages} passages, ready",
-        "{name}：{pages}{passages} 个段落，已就绪",
+        "{name}: {size}, ready",
+        "{name}：{size}，已就绪",
     ),
-    "pages": ("{pages} pages, ", "{pages} 页，"),
+    "versions": ("{n} versions", "{n} 个版本"),
+    "one_versions": ("1 version", "1 个版本"),
+    "size": ("{pages}, {passages}", "{pages}，{passages}"),
+    "pages": ("{n} pages", "{n} 页"),
+    "one_pages": ("1 page", "1 页"),
+    "passages": ("{n} passages", "{n} 个段落"),
+    "one_passages": ("1 passage", "1 个段落"),
     "known": ("{name}: already known", "{name}：已经学过"),
     "not_learned": ("{name}: {reason}", "{name}：{reason}"),
     "no_attachment": (
@@ -51,8 +57,8 @@ PHRASES: dict[str, tuple[str, str]] = {
         "这条消息没有文件，请附上文件。",
     ),
     "forgotten": (
-        "Forgot {name}: {versions} versions, {chunks} passages removed{verified}.",
-        "已忘记 {name}：删除了 {versions} 个版本、{chunks} 个段落{verified}。",
+        "Forgot {name}: {versions} and {passages} removed{verified}.",
+        "已忘记 {name}：删除了 {versions}、{passages}{verified}。",
     ),
     "verified": (", and a search finds nothing of it", "，检索已找不到其内容"),
     "file_still_there": (
@@ -60,7 +66,7 @@ PHRASES: dict[str, tuple[str, str]] = {
         "文件本身仍在文件夹中；它改变后我会重新读取。",
     ),
     "sources_none": ("No documents are known here yet.", "这里还没有任何文档。"),
-    "sources_line": ("{name} · {chunks} passages · {state}", "{name} · {chunks} 个段落 · {state}"),
+    "sources_line": ("{name} · {passages} · {state}", "{name} · {passages} · {state}"),
     "state_ready": ("ready", "已就绪"),
     "state_waiting": ("waiting", "等待中"),
     "state_reading": ("reading", "正在读取"),
@@ -163,3 +169,8 @@ PHRASES: dict[str, tuple[str, str]] = {
 def say(language: Language, key: str, **values: Any) -> str:
     """Return a phrase in the language, filled in; raise `KeyError` for one that doesn't exist."""
     return PHRASES[key][language == "zh"].format(**values)
+
+
+def counted(language: Language, key: str, n: int) -> str:
+    """Return a number of things, such as `pages`; one of them has a phrase of its own."""
+    return say(language, f"one_{key}" if n == 1 else key, n=n)

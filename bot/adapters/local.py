@@ -84,7 +84,10 @@ class LocalApi:
         offered = http.headers.get("authorization", "")
         if not secrets.compare_digest(offered.encode(), f"Bearer {self._token}".encode()):
             return PlainTextResponse("wrong token", status_code=401)
-        request = request_from_json(await http.json())
+        try:
+            request = request_from_json(await http.json())
+        except (ValueError, KeyError, TypeError):
+            return PlainTextResponse("not a request", status_code=400)
         return StreamingResponse(self._lines(request), media_type="application/x-ndjson")
 
     async def _lines(self, request: Request) -> AsyncGenerator[str, None]:

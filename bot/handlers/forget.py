@@ -9,7 +9,7 @@ from dataclasses import asdict
 from bot.handlers.opening import opening
 from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request
-from bot.phrases import say
+from bot.phrases import counted, say
 from rag.audience import Audience
 from rag.ingest.indexer import Indexer, Receipt
 from rag.records import Records
@@ -61,7 +61,7 @@ class Forget:
             language,
             "forgotten",
             name=receipt.document,
-            versions=receipt.versions,
-            chunks=receipt.chunks,
+            versions=counted(language, "versions", receipt.versions),
+            passages=counted(language, "passages", receipt.chunks),
             verified=verified,
         )

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator
 
 from bot.handlers.explain import document_reason
 from bot.messages import Language, Reply, ReplyEvent, Request
-from bot.phrases import say
+from bot.phrases import counted, say
 from rag.audience import Audience
 from rag.records import DocumentRecord, Records
 
@@ -52,7 +52,7 @@ class Sources:
                 language,
                 "sources_line",
                 name=record.document,
-                chunks=record.chunks,
+                passages=counted(language, "passages", record.chunks),
                 state=_state(record, language),
             )
             for record in known

@@ -14,7 +14,7 @@ from bot.handlers.naming import document_name
 from bot.handlers.opening import opening
 from bot.loading import Loading
 from bot.messages import Attachment, Download, Language, Reply, ReplyEvent, Request, Status
-from bot.phrases import say
+from bot.phrases import counted, say
 from rag.audience import check_scope
 from rag.ingest.indexer import UPLOAD, Indexer, Learned
 
@@ -117,9 +117,12 @@ class Upload:
                 else learned.message or say(language, "unreadable")
             )
             return self._failed(learned.name, learned.code, reason, language)
-        pages = say(language, "pages", pages=learned.pages) if learned.pages else ""
+        size = counted(language, "passages", learned.passages)
+        if learned.pages:
+            pages = counted(language, "pages", learned.pages)
+            size = say(language, "size", pages=pages, passages=size)
         key = "learned" if learned.state == "ready" else "known"
-        line = say(language, key, name=learned.name, pages=pages, passages=learned.passages)
+        line = say(language, key, name=learned.name, size=size)
         return line, {
             "document": learned.document_id,
             "name": learned.name,
