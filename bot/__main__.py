@@ -19,7 +19,7 @@ from bot.adapters.console import Screen
 from bot.adapters.local import ADDRESS_FILE, RemoteBot, running_bot
 from bot.messages import Attachment, AttachmentError, PlatformError, Reply, Request, Turn
 from bot.settings import Settings, SettingsError, load_settings
-from rag.audience import PUBLIC, InvalidScope, check_scope
+from rag.audience import PUBLIC, Audience, InvalidScope, check_scope
 from rag.errors import TeamglmError
 
 
@@ -266,6 +266,11 @@ async def _alone(settings: Settings, request: Request, screen: Screen) -> Reply:
     from bot.app import opened
 
     async with opened(settings) as app:
+        if request.command in ("ask", "search") and request.text.strip():
+            # Who asks before anything was ever read means the folders that the config names.
+            audience = Audience.of(request.audience)
+            if app.folders and not await asyncio.to_thread(app.records.knows_any, audience):
+                await screen.show(app.dispatcher.handle(_request("index", "", None)))
         return await screen.show(app.dispatcher.handle(request))
 
 
