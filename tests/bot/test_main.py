@@ -122,6 +122,14 @@ def test_a_new_bot_from_the_first_document_to_none(cli: CLI, tmp_path: Path) -> 
     assert (refused.code, refused.json["outcome"]) == (0, "refusal")
 
 
+@pytest.mark.parametrize("verb", ["ask", "search"])
+def test_asked_before_anything_was_read_it_reads_the_folders_first(cli: CLI, verb: str) -> None:
+    found = cli(verb, "How soon is a lost laptop reported?", "--json")
+    assert found.code == 0
+    rows = found.json["citations"] if verb == "ask" else found.json
+    assert [row["document"] for row in rows] == ["laptops.md"]
+
+
 def test_for_people_the_answer_is_on_stdout_once_with_its_sources(cli: CLI) -> None:
     cli("index")
     asked = cli("ask", "How soon is a lost laptop reported?")
