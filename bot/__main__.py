@@ -34,9 +34,9 @@ def run(arguments: Sequence[str]) -> int:
     logging.basicConfig(
         level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    if options.verb == "run":
-        for ours in ("bot", "rag"):
-            logging.getLogger(ours).setLevel(logging.INFO)
+    # Who runs a bot reads its log; of any other verb the reply says what there is to say.
+    for ours in ("bot", "rag"):
+        logging.getLogger(ours).setLevel("INFO" if options.verb == "run" else "ERROR")
     try:
         settings = load_settings(options.config, changes=options.set, data=options.data)
         return int(options.act(settings, options))
