@@ -24,8 +24,8 @@ _ASK = {
 # Small models, once they are invited to say that they don't know, say so of every other question
 # that the sources do answer. So they are invited only where retrieval itself is in doubt.
 _SURE = {
-    "en": "Answer in one sentence.",
-    "zh": "请用一句话回答。",
+    "en": "Answer in one sentence, in the words of the source.",
+    "zh": "请根据资料用一句话回答，不要改变原意。",
 }
 _IN_DOUBT = {
     "en": (

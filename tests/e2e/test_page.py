@@ -22,7 +22,7 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 LAPTOP = "How soon must I report a lost laptop?"
-TYPHOON = "台风橙色预警的时候要来办公室上班吗？"
+TYPHOON = "台风橙色预警的时候怎么上班？"
 PATIENCE = 120_000
 
 pytestmark = pytest.mark.skipif(
