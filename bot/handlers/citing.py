@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 
 from bot import messages
 from bot.messages import Language, Reply, ReplyChunk, ReplyEvent, Sources, Status
@@ -30,18 +31,20 @@ async def replies(
     """Yield a pipeline's events as the reply's; a refusal names the nearest documents."""
     chunks: list[ReplyChunk] = []
     numbers: dict[tuple[str, int, int], int] = {}
-    async for event in events:
-        match event:
-            case Found(found):
-                yield Status(say(language, "reading_sources", sources=_names(found, language)))
-                yield Sources(tuple(map(cited, found)))
-            case Progress(done, total) if total > 1:
-                yield Status(say(language, "summarising", done=done, total=total), done, total)
-            case Sentence(text, found):
-                chunks.append(_chunk(text if chunks else text.lstrip(), found, numbers))
-                yield chunks[-1]
-            case Finished():
-                yield _reply(event, chunks, language, model)
+    # Who stops listening stops the model too, at once.
+    async with aclosing(events):
+        async for event in events:
+            match event:
+                case Found(found):
+                    yield Status(say(language, "reading_sources", sources=_names(found, language)))
+                    yield Sources(tuple(map(cited, found)))
+                case Progress(done, total) if total > 1:
+                    yield Status(say(language, "summarising", done=done, total=total), done, total)
+                case Sentence(text, found):
+                    chunks.append(_chunk(text if chunks else text.lstrip(), found, numbers))
+                    yield chunks[-1]
+                case Finished():
+                    yield _reply(event, chunks, language, model)
 
 
 def _chunk(
