@@ -31,12 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one verb and return its exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
     # Who runs a bot reads its log; of any other verb the reply says what there is to say.
-    for ours in ("bot", "rag"):
-        logging.getLogger(ours).setLevel("INFO" if options.verb == "run" else "ERROR")
+    running = options.verb == "run"
+    logging.basicConfig(
+        level=logging.WARNING if running else logging.ERROR,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    if running:
+        for ours in ("bot", "rag"):
+            logging.getLogger(ours).setLevel(logging.INFO)
     try:
         settings = load_settings(options.config, changes=options.set, data=options.data)
         return int(options.act(settings, options))

@@ -35,6 +35,8 @@ _ENVIRONMENT = {
 _MAX_ANSWER = 64 * MEBIBYTE
 _BLOCK = 256 * 1024
 _HEAVY = 0.6
+# How often a working child's memory is looked at.
+_GLANCE_SECONDS = 0.05
 
 Outcome = Parsed | DocumentError
 
@@ -161,6 +163,7 @@ class _Child:
         self._wall = wall
         self._buffer = bytearray()
         self._verdict: DocumentError | None = None
+        self._peak = 0
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
             [sys.executable, "-I", "-B", "-c", program, str(_ROOT)],
             stdin=subprocess.PIPE,
@@ -198,9 +201,13 @@ class _Child:
                 self._verdict = DocumentError(DocumentCode.TOO_LARGE, "the text is too long")
                 return None
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            if left <= 0:
                 self._verdict = DocumentError(DocumentCode.TIMEOUT, "took too long to read")
                 return None
+            ready = select.select([pipe], [], [], min(left, _GLANCE_SECONDS))[0]
+            self._peak = max(self._peak, _memory_of(self._process.pid))
+            if not ready:
+                continue
             block = os.read(pipe, _BLOCK)
             if not block:
                 return None
@@ -213,10 +220,10 @@ class _Child:
         """Return why there was no answer."""
         if self._verdict is not None:
             return self._verdict
-        status, peak = self._reap()
+        status = self._reap()
         if status in {-signal.SIGXCPU, -signal.SIGKILL}:
             return DocumentError(DocumentCode.TIMEOUT, "took too much processor time")
-        if status == OUT_OF_MEMORY or peak > _HEAVY * self._memory:
+        if status == OUT_OF_MEMORY or self._peak > _HEAVY * self._memory:
             return DocumentError(DocumentCode.TOO_LARGE, "took too much memory")
         return DocumentError(DocumentCode.CORRUPT, f"the parser ended with status {status}")
 
@@ -229,12 +236,22 @@ class _Child:
         if self._process.stdout is not None:
             self._process.stdout.close()
 
-    def _reap(self) -> tuple[int, int]:
-        """Wait for the child's end; return its status as Popen has it, and its peak memory."""
-        _, status, usage = os.wait4(self._process.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        unit = 1 if sys.platform == "darwin" else 1024
-        return self._process.returncode, usage.ru_maxrss * unit
+    def _reap(self) -> int:
+        """Wait for the child's end and return its status as Popen has it."""
+        return self._process.wait()
+
+
+def _memory_of(pid: int) -> int:
+    """Return the most bytes that a running process has held, or 0 where the system doesn't tell.
+
+    What `wait4` tells of a child counts the memory of the process that started it.
+    """
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    peaks = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(peaks[0]) * 1024 if peaks else 0
 
 
 def _outcome(answer: Any) -> Outcome:

@@ -356,7 +356,7 @@ async def serving(web: WebAdapter) -> AsyncIterator[str]:
 
 
 def test_a_page_for_others_needs_a_password(handle: ScriptedHandle, tmp_path: Path) -> None:
-    with pytest.raises(PasswordMissing, match=r"web\.password"):
+    with pytest.raises(PasswordMissing, match=r"TEAMGLM_WEB_PASSWORD"):
         adapter(handle, tmp_path, host="0.0.0.0")
     adapter(handle, tmp_path, host="0.0.0.0", password="secret")
     adapter(handle, tmp_path, host="::1")
