@@ -242,8 +242,10 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
     """Run the bot until it is stopped or a platform refuses it; `say` tells the person at it."""
     serving = asyncio.current_task()
     if serving is not None:
-        with suppress(NotImplementedError):  # Windows has no such handlers
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
+        # Also where a shell's background job inherited that Ctrl-C is ignored.
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            with suppress(NotImplementedError):  # Windows has no such handlers
+                asyncio.get_running_loop().add_signal_handler(stop, serving.cancel)
     downloads: dict[str, Download] = {"cli": copy_local}
     app = App(settings, downloads)
     app.claim()
