@@ -14,7 +14,7 @@ TORCH := torch==2.13.0
 fail = { echo; echo "$(strip $(1))"; exit 1; } >&2
 
 .SILENT:
-.PHONY: run test lock clean
+.PHONY: run test reliability lock clean
 
 run: $(VENV)/ready
 	$(BIN)/python -m bot $(ARGS) models pull
@@ -28,6 +28,12 @@ test: $(VENV)/ready-for-tests
 	$(BIN)/python -m bot models pull
 	HF_HUB_OFFLINE=1 $(BIN)/pytest --cov --cov-report=term:skip-covered \
 	    || $(call fail, A test failed: its name and reason are above.)
+
+# Every case of every row, or of those named: make reliability ROWS="D1 or I3". It goes on where it was.
+reliability: $(VENV)/ready-for-tests
+	RELIABILITY=full $(BIN)/pytest tests/reliability --timeout 3600 -p no:randomly -v $(if $(ROWS),-k "$(ROWS)") \
+	    || $(call fail, A row did not hold: its name and reason are above.)
+	$(BIN)/python -m tests.reliability.report
 
 # The packages, by hash. torch is not in the lock: pip takes the build that it finds, a CPU build
 # from a folder or index of yours, or the ordinary one, which brings its CUDA packages. These are
