@@ -6,14 +6,13 @@ sees, split, and only then escaped, so that no split can cut an escape sequence 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import regex
 
-from bot.messages import Citation, Language, Reply, Status
-
-Escape = Callable[[str], str]
+from bot.markdown import Block, Escape, Prose, Span, halves, parse, unstyled, with_marker, write
+from bot.messages import Citation, Language, Reply, ReplyChunk, Status
 
 QUOTE_LENGTH: Final = 200
 _NAMES_SHOWN: Final = 3
@@ -176,9 +175,56 @@ def _best_end(steps: list[str]) -> int:
     return next((found[quality] for quality in _SPLIT_QUALITIES if quality in found), most)
 
 
-def render(reply: Reply, escape: Escape, limit: int) -> list[str]:
-    """Return the reply as messages of at most `limit` characters, escaped; at least one."""
-    return [escape(piece) for piece in split(plain(reply), escape, limit)]
+def render(
+    reply: Reply, escape: Escape, limit: int, *, tables: bool = False, listed: bool = True
+) -> list[str]:
+    """Return the reply as messages of Markdown of at most `limit` characters; at least one.
+
+    A code block that is too long is closed and opened again, a table repeats its header. `tables`
+    says that the platform shows them; `listed` appends the sources.
+    """
+    text = _marked(reply.chunks) if reply.chunks else clean(reply.text).strip()
+    blocks: list[Block] = list(parse(text))
+    cited = reply.citations or [c for chunk in reply.chunks for c in chunk.citations]
+    if listed and (lines := sources(cited, reply.language)):
+        blocks.append(Prose((Span(lines),)))
+    return pack(blocks or [Prose((Span(_EMPTY[reply.language]),))], escape, limit, tables=tables)
+
+
+def _marked(chunks: Sequence[ReplyChunk]) -> str:
+    """Return sentences with their markers as Markdown, before it is parsed."""
+    parts = []
+    for chunk in chunks:
+        sentence = clean(chunk.text)
+        words = sentence.rstrip()
+        markers = "".join(f"[{n}]" for n in dict.fromkeys(c.number for c in chunk.citations))
+        parts.append(with_marker(words, markers) + sentence[len(words) :])
+    return _MANY_LINES.sub("\n\n", "".join(parts)).strip()
+
+
+def pack(blocks: Sequence[Block], escape: Escape, limit: int, *, tables: bool) -> list[str]:
+    """Return blocks as messages of Markdown of at most `limit` characters, none of them blank."""
+    messages: list[str] = []
+    todo, listed = list(blocks)[::-1], 0
+    while todo:
+        block = todo.pop()
+        written = write(block, escape, tables=tables).rstrip()
+        if not written.strip():
+            continue
+        of_list = block.listed if isinstance(block, Prose) else 0
+        gap = "\n" if of_list and of_list == listed else "\n\n"
+        if messages and len(messages[-1]) + len(gap) + len(written) <= limit:
+            messages[-1] += gap + written
+        elif len(written) <= limit:
+            messages.append(written)
+        elif parts := halves(block):
+            todo += parts[::-1]
+            continue
+        else:
+            plain_block = unstyled(block)
+            messages += [escape(piece) for piece in split(plain_block.text, escape, limit)]
+        listed = of_list
+    return messages
 
 
 _SLACK = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "://": ":\u200b//"}
@@ -204,3 +250,21 @@ def escape_discord(text: str) -> str:
     """Escape plain text for Discord's markdown: no markup, no mention, no link."""
     text = _DISCORD_ACTIVE.sub(lambda match: "\\" + match[0], text)
     return _DISCORD_MENTION.sub(lambda match: match[0] + "\u200b", text)
+
+
+_MARKDOWN_ACTIVE = regex.compile(
+    r"\\(?=[!-/:-@\[-`{-~])|[*`]|(?<!\w)_|_(?!\w)|~(?=~)|(?<=~)~"  # emphasis, code
+    r"|(?<=\])\(|\[(?=[^\]\n]*\]:)"  # [text](address), [name]: address
+    r"|^\s*\K(?:[#+=]|-(?=[\s-]))|^\s*\d+\K[.)](?=\s)",  # headings, lists
+    regex.M,
+)
+_MARKDOWN_NAMES = regex.compile(
+    r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=&[lg]t;)(?=[@#!])|(?<=@)(?=everyone|here|channel)", regex.I
+)
+
+
+def escape_slack_markdown(text: str) -> str:
+    """Escape plain text for Slack's Markdown blocks: no markup, no mention, no link."""
+    text = _MARKDOWN_ACTIVE.sub(lambda match: "\\" + match[0], text)
+    text = regex.sub("[&<>]", lambda match: _SLACK[match[0]], text)
+    return _MARKDOWN_NAMES.sub("\u200b", text)

@@ -10,6 +10,7 @@ from bot.render import (
     clean,
     escape_discord,
     escape_slack,
+    escape_slack_markdown,
     plain,
     progress,
     reading,
@@ -114,12 +115,12 @@ def test_lone_surrogates_cannot_break_the_connection() -> None:
 CITED = ReplyChunk("请假需要提前三天。", (citation(1), citation(12)))
 
 
-@pytest.mark.parametrize("escape", [same, escape_slack, escape_discord])
+@pytest.mark.parametrize("escape", [same, escape_slack_markdown, escape_discord])
 @pytest.mark.parametrize("limit", [40, 100, 2000])
 @pytest.mark.parametrize(
     "sentence",
     [
-        "The rule <b> & 'x' *y* is ten_days. ",
+        "The rule <b> & 'x' is ten_days. ",
         "规则是十天，包括周末。",
         "👩‍👩‍👧‍👦🇩🇪❤️‍🔥 ",
         "מותר עשרה ימים. ",
@@ -136,7 +137,8 @@ def test_long_replies_split_inside_the_limit_and_lose_nothing(
     assert all(0 < len(message) <= limit for message in messages)
     pieces = split(plain(reply), escape, limit)
     assert "".join("".join(pieces).split()) == "".join(plain(reply).split())
-    assert messages == [escape(piece) for piece in pieces]
+    shown = regex.sub(r"[\u200b\s\\]", "", "".join(messages))
+    assert shown == regex.sub(r"[\u200b\s\\]", "", escape(plain(reply)))
     markers = [n for piece in pieces for n in re.findall(r"\[(\d+)\]", piece)]
     assert markers == re.findall(r"\[(\d+)\]", plain(reply))
     clusters = [c for piece in pieces for c in regex.findall(r"\X", piece)]
@@ -159,7 +161,9 @@ def test_a_cluster_longer_than_a_message_is_cut_after_all() -> None:
     assert split("👩‍👩‍👧‍👦", same, 3) == ["👩\u200d👩", "\u200d👧\u200d", "👦"]
 
 
-@given(st.text(), st.sampled_from([escape_slack, escape_discord, same]), st.integers(12, 60))
+@given(
+    st.text(), st.sampled_from([escape_slack_markdown, escape_discord, same]), st.integers(24, 60)
+)
 def test_any_text_is_rendered_within_its_limit(text: str, escape: object, limit: int) -> None:
     assert callable(escape)
     messages = render(Reply("answer", text, "en"), escape, limit)
@@ -175,15 +179,15 @@ SPOOFS = [
     "[click](https://evil.example/x) ![pixel](https://evil.example/p.png)",
     "https://evil.example/leak HTTPS://EVIL.example discord.gg/abcdef Discord.com/invite/abc",
     "@everyone @here @EVERYONE",
-    "# Heading\n> quote\n>>> rest\n-# small",
-    "*bold* **bold** _it_ ~~gone~~ ||spoiler|| `code` ```\nfence\n```",
+    "-# small ||spoiler||",
     "<t:1700000000:R> </forget:12> <a:dance:12> <id:customize>",
 ]
 
-SLACK_ACTIVE = re.compile(r"<|>|https?://|&(?!(?:amp|lt|gt);)", re.I)
+SLACK_ACTIVE = re.compile(
+    r"<|\]\(|https?://|www\.|&(?!(?:amp|lt|gt);)|&lt;[@#!]|@(?:everyone|here|channel)", re.I
+)
 DISCORD_ACTIVE = re.compile(
-    r"(?<!\\)(?:\\\\)*[*_~`|<]|<[@#]|@(?:everyone|here)|\]\(|https?://|discord\.(?:gg|com)/"
-    r"|^\s*#{1,3}\s|^\s*>|^\s*-#",
+    r"(?<!\\)(?:\\\\)*[|<]|<[@#]|@(?:everyone|here)|\]\(|https?://|discord\.(?:gg|com)/|^\s*-#",
     re.I | re.M,
 )
 
@@ -193,7 +197,7 @@ def test_nothing_that_a_model_says_is_active(spoof: str) -> None:
     for offset in range(len(spoof) + 1):
         for cited in ((), (citation(),)):
             halves = ReplyChunk(spoof[:offset], cited), ReplyChunk(spoof[offset:])
-            for message in render(answer(*halves), escape_slack, 60):
+            for message in render(answer(*halves), escape_slack_markdown, 60, tables=True):
                 assert not SLACK_ACTIVE.search(message), message
             for message in render(answer(*halves), escape_discord, 60):
                 assert not DISCORD_ACTIVE.search(message), message

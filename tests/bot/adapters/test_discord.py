@@ -245,9 +245,7 @@ async def test_a_thread_of_the_bots_goes_on_without_mentions_where_messages_may_
         ]
 
 
-async def test_model_text_cannot_mention_link_or_format(
-    world: World, handle: ScriptedHandle
-) -> None:
+async def test_model_text_cannot_mention_or_link(world: World, handle: ScriptedHandle) -> None:
     text = f"@everyone <@{world.person.id}> **bold** [x](http://evil.example) `code`"
     handle.scripts["ask"] = [ReplyChunk(text), Reply("answer", text, "en")]
 
@@ -256,7 +254,6 @@ async def test_model_text_cannot_mention_link_or_format(
     (reply,) = world.said_by_bot(world.channel.threads[0])
     assert not reply.mention_everyone
     assert reply.mentions == []
-    assert "**bold**" not in reply.content
     assert "](http" not in reply.content
     assert reply.flags.suppress_embeds
     for body in world.calls("POST", "/messages"):
