@@ -85,6 +85,7 @@ version = Table(
     Column("embedder", String, nullable=False),
     Column("number", Integer, nullable=False),
     Column("chunks", Integer, nullable=False),
+    Column("taught_by", String),
     Column("indexed_at", String, nullable=False),
 )
 

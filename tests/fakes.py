@@ -59,7 +59,10 @@ class LineParser:
             yield self._parse(file)
 
     def _parse(self, file: Path) -> Parsed | DocumentError:
-        text = file.read_text(encoding="utf-8")
+        try:
+            text = file.read_text(encoding="utf-8")
+        except OSError as error:
+            return DocumentError(DocumentCode.UNREADABLE, str(error))
         if text.startswith("!"):
             return DocumentError(DocumentCode(text[1:].strip()), "as the file says")
         pages = text.split("\f")

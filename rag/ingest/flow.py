@@ -19,7 +19,6 @@ from typing import Protocol
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
-from sqlalchemy.exc import IntegrityError
 
 from rag.errors import (
     DocumentCode,
@@ -32,7 +31,7 @@ from rag.errors import (
 from rag.ingest.blobs import Fingerprint, fingerprint
 from rag.ingest.ledger import Ledger, Standing
 from rag.ingest.parsed import Chunk, Parsed, Segment
-from rag.ingest.staging import Extract, IndexedChunk, StagedChunk, Staging
+from rag.ingest.staging import Draft, Extract, IndexedChunk, StagedChunk, Staging
 from rag.keywords import passage_weights
 from rag.language import language_of
 from rag.records import embedded_text
@@ -40,6 +39,7 @@ from rag.store import PassageIndex, PassageRow
 
 Progress = Callable[[int, int], None]
 
+# A question waits for no more than one batch.
 _EMBED_TEXTS = 8
 # What a database cannot keep as text: NUL, and halves of a surrogate pair.
 _UNKEEPABLE = re.compile("[\0\ud800-\udfff]")
@@ -71,6 +71,7 @@ class Job:
     """The content that it will have: its bytes, their kind and the parser's version."""
     path: Path | None
     """Where the bytes are; None if their text is known already."""
+    taught_by: str | None = None
     extract: Extract | None = None
     chunks: list[StagedChunk] = field(default_factory=list)
     version: str = ""
@@ -123,14 +124,10 @@ class Flow:
             raise
 
     def _parse(self, jobs: list[Job]) -> None:
-        found: dict[str, Extract | Exception] = {}
-        new: dict[str, Job] = {}
-        for job in jobs:
-            extract = self._staging.extract(job.key)
-            if extract is not None:
-                found[job.key] = extract
-            else:
-                new[job.key] = job
+        found: dict[str, Extract | Exception] = {
+            **self._staging.extracts({job.key for job in jobs})
+        }
+        new = {job.key: job for job in jobs if job.key not in found}
         files = [job.path for job in new.values() if job.path is not None]
         try:
             for job, outcome in zip(new.values(), self._parser.parse(files), strict=True):
@@ -161,30 +158,36 @@ class Flow:
         return Extract(job.key, now.blob, now.size, Parsed(segments, outcome.pages))
 
     def _stage(self, jobs: list[Job]) -> None:
-        cuts: dict[str, list[Chunk]] = {}  # the same bytes twice are cut once, and alike
+        keys = {job.key for job in jobs}
+        spans = self._staging.spans(keys, self._keys.splitter)
+        cuts = {key: [Chunk(*span) for span in found] for key, found in spans.items()}
+        drafts: dict[str, tuple[Job, Draft]] = {}
         for job in jobs:
             assert job.extract is not None  # noqa: S101 - parsed
             try:
-                if job.key not in cuts:
-                    spans = self._staging.spans(job.key, self._keys.splitter)
-                    cuts[job.key] = [Chunk(*s) for s in spans] or self._split(job.extract.parsed)
+                if not cuts.get(job.key):  # the same bytes twice are cut once, and alike
+                    cuts[job.key] = self._split(job.extract.parsed)
                 job.chunks = self._chunks(job, cuts[job.key])
                 if not job.chunks:
                     raise DocumentError(DocumentCode.NO_TEXT)
-                with self._tidy:
-                    job.version = self._staging.stage(
-                        job.standing.id,
-                        job.extract,
-                        job.chunks,
-                        splitter=self._keys.splitter,
-                        embedder=self._keys.embedder,
-                    )
             except StoreUnavailable:
                 raise
-            except IntegrityError:
-                job.error = _forgotten()
             except Exception as error:  # one document's: the others go on
                 job.error = error
+                continue
+            draft = Draft(job.standing.id, job.extract, job.chunks, job.taught_by)
+            drafts[job.standing.id] = (job, draft)
+        with self._tidy:
+            staged = self._staging.stage(
+                [draft for _, draft in drafts.values()],
+                splitter=self._keys.splitter,
+                embedder=self._keys.embedder,
+            )
+        for (job, _), version in zip(drafts.values(), staged, strict=True):
+            if version is None:
+                job.error = _forgotten()
+            else:
+                job.version = version
 
     def _chunks(self, job: Job, cuts: list[Chunk]) -> list[StagedChunk]:
         assert job.extract is not None  # noqa: S101 - parsed
@@ -255,16 +258,15 @@ class Flow:
             self._index.upsert([index_row(chunk) for chunk in batch])
 
     def _publish(self, jobs: list[Job]) -> None:
+        published = self._ledger.publish([job.version for job in jobs])
         for job in jobs:
-            if not self._ledger.publish(job.version):
+            if job.version not in published:
                 job.error = _forgotten()
-        kept = {job.version: {chunk.row_id for chunk in job.chunks} for job in _going(jobs)}
         stale = {chunk.row_id for job in jobs if job.error for chunk in job.chunks}
-        old: list[str] = []
-        for version, rows in kept.items():
-            others = self._staging.others(version)
-            stale |= self._staging.row_ids(others) - rows
-            old += others
+        others = self._staging.others(published)
+        old = [version for versions in others.values() for version in versions]
+        kept = {chunk.row_id for job in _going(jobs) for chunk in job.chunks}
+        stale |= self._staging.row_ids(old) - kept
         self._index.delete(stale)
         with self._tidy:
             self._staging.discard(old)

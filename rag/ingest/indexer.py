@@ -142,15 +142,12 @@ class Indexer:
         """
         for group in _groups(lessons):
             with self._turn():
-                admitted: list[Learned | Job] = []
-                for lesson in group:
-                    self._pause()
-                    admitted.append(self._admit(lesson))
-                self._flow.run([job for job in admitted if isinstance(job, Job)], progress)
+                admitted = self._admit(group)
+                jobs = [job for job in admitted if isinstance(job, Job)]
+                self._flow.run(jobs, progress)
                 learned = [self._report(o) if isinstance(o, Job) else o for o in admitted]
-                for job in admitted:
-                    if isinstance(job, Job):
-                        self._release(job.standing, job.key)
+                for job in jobs:
+                    self._release(job.standing, job.key)
             yield from learned
 
     def catch_up(self, progress: Progress | None = None) -> Iterator[Learned]:
@@ -252,32 +249,69 @@ class Indexer:
         finally:
             self._busy.release()
 
-    def _admit(self, lesson: Lesson) -> Job | Learned:
-        """Read a file's bytes; what need not or cannot be learned is reported at once."""
-        address = Address(lesson.scope, lesson.source, keepable(lesson.name))
-        uploaded = lesson.source == UPLOAD
-        with self._tidy:  # the blob is needed from here on
-            try:
-                if uploaded:
-                    read = self._blobs.take(lesson.file, lesson.name)
+    def _admit(self, lessons: Sequence[Lesson]) -> list[Job | Learned]:
+        """Read files' bytes; what need not or cannot be learned is reported at once."""
+        with self._tidy:  # the blobs are needed from here on
+            addresses = [Address(o.scope, o.source, keepable(o.name)) for o in lessons]
+            read: list[Fingerprint | DocumentError] = []
+            for lesson in lessons:
+                self._pause()
+                try:
+                    read.append(self._read(lesson))
+                except DocumentError as error:
+                    read.append(error)
+            buried = self.ledger.buried(
+                [
+                    (address, found.sha256)
+                    for address, found in zip(addresses, read, strict=True)
+                    if isinstance(found, Fingerprint) and address.source != UPLOAD
+                ]
+            )
+            standings = {
+                standing.address: standing
+                for standing in self.ledger.admit(
+                    [
+                        (address, lesson.taught_by)
+                        for address, lesson in zip(addresses, lessons, strict=True)
+                        if address not in buried
+                    ]
+                )
+            }
+            admitted: list[Job | Learned] = []
+            for lesson, address, found in zip(lessons, addresses, read, strict=True):
+                if address in buried:
+                    blob = found.blob if isinstance(found, Fingerprint) else None
+                    admitted.append(Learned(address.name, None, "known", blob=blob))
+                    continue
+                standing = standings[address]
+                if isinstance(found, DocumentError):
+                    admitted.append(self._refuse(standing, found, None))
+                    continue
+                uploaded = lesson.source == UPLOAD
+                path = self._blobs.path(found.blob) if uploaded else lesson.file
+                job = self._job(standing, found, path, lesson.taught_by)
+                if standing.content == job.key and self._is_fresh(standing):
+                    if standing.state != "ready":
+                        self.ledger.note(standing.id, "ready")
+                    admitted.append(_known(standing, found.blob))
                 else:
-                    read = fingerprint(lesson.file, lesson.name, self._max_bytes)
-            except DocumentError as error:
-                return self._refuse(self.ledger.admit(address, lesson.taught_by), error, None)
-            if not uploaded and self.ledger.is_buried(address, read.sha256):
-                return Learned(address.name, None, "known", blob=read.blob)
-            standing = self.ledger.admit(address, lesson.taught_by)
-            path = self._blobs.path(read.blob) if uploaded else lesson.file
-            job = self._job(standing, read, path)
-            if standing.content == job.key and self._is_fresh(standing):
-                if standing.state != "ready":
-                    self.ledger.note(standing.id, "ready")
-                return _known(standing, read.blob)
-            self.ledger.note(standing.id, "reading", job.key)
-            return job
+                    admitted.append(job)
+            self.ledger.read({job.standing.id: job.key for job in admitted if isinstance(job, Job)})
+            return admitted
 
-    def _job(self, standing: Standing, read: Fingerprint, path: Path | None) -> Job:
-        return Job(standing, read, f"{read.blob}#{self._keys.parser}", path)
+    def _read(self, lesson: Lesson) -> Fingerprint:
+        if lesson.source == UPLOAD:
+            return self._blobs.take(lesson.file, lesson.name)
+        return fingerprint(lesson.file, lesson.name, self._max_bytes)
+
+    def _job(
+        self,
+        standing: Standing,
+        read: Fingerprint,
+        path: Path | None,
+        taught_by: str | None = None,
+    ) -> Job:
+        return Job(standing, read, f"{read.blob}#{self._keys.parser}", path, taught_by)
 
     def _is_fresh(self, standing: Standing) -> bool:
         parser = (standing.content or "").partition("#")[2]
@@ -293,7 +327,7 @@ class Indexer:
         blob = key.partition("#")[0]
         job = self._job(standing, Fingerprint(blob, 0), self._blobs.path(blob))
         kept = standing.address.source == UPLOAD and self._blobs.path(blob).exists()
-        return job if kept or self._staging.extract(job.key) else None
+        return job if kept or self._staging.extracts([job.key]) else None
 
     def _report(self, job: Job) -> Learned:
         if job.error is not None:
@@ -350,10 +384,9 @@ class Indexer:
         """Delete a document's blobs where nothing needs them any more."""
         if standing.address.source == UPLOAD:
             with self._tidy:
-                needed = self._staging.blobs()
-                for content in (standing.content or "", key):
+                for content in {standing.content or "", key}:
                     blob = content.partition("#")[0]
-                    if blob and blob not in needed:
+                    if blob and not self._staging.needs_blob(blob):
                         self._blobs.drop(blob)
 
 
@@ -370,17 +403,24 @@ def _known(standing: Standing, blob: str) -> Learned:
 
 
 def _groups(lessons: Sequence[Lesson]) -> Iterator[list[Lesson]]:
-    """Cut lessons into groups that are done in seconds; a big file is one of its own."""
+    """Cut lessons into groups that are done in seconds; a big file is one of its own.
+
+    A document is in a group but once.
+    """
     group: list[Lesson] = []
+    names: set[tuple[str, str, str]] = set()
     total = 0
     for lesson in lessons:
         size = 0
         with suppress(OSError, ValueError):
             size = lesson.file.stat().st_size
-        if group and (len(group) == _GROUP_FILES or total + size > _GROUP_BYTES):
+        name = lesson.scope, lesson.source, keepable(lesson.name)
+        full = len(group) == _GROUP_FILES or total + size > _GROUP_BYTES
+        if group and (full or name in names):
             yield group
-            group, total = [], 0
+            group, names, total = [], set(), 0
         group.append(lesson)
+        names.add(name)
         total += size
     if group:
         yield group

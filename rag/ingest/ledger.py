@@ -7,17 +7,29 @@ document's live version is what people's questions see.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Table, and_, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    delete,
+    func,
+    select,
+    update,
+)
 
 from rag.errors import DocumentCode
 from rag.ingest.staging import insert_for
 from rag.ingest.terms import TermCounts, add_to_counter
-from rag.records import FORGOTTEN
+from rag.records import FORGOTTEN, batches
 from rag.schema import content, document, reading, tombstone, version
 
 
@@ -49,6 +61,15 @@ class Standing:
     pages: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Flip:
+    """A document whose live version is `old` and shall be `new`."""
+
+    document: str
+    old: str | None
+    new: str | None
+
+
 class Ledger:
     """Writes which documents there are; safe from any thread."""
 
@@ -76,25 +97,29 @@ class Ledger:
         """Return the ids of the documents whose removal was interrupted."""
         return self._ids(document.c.source == FORGOTTEN)
 
-    def admit(self, address: Address, taught_by: str | None) -> Standing:
-        """Return how the document of an address stands; a new one waits."""
-        for standing in self._standings(_at(document, address)):
-            return standing
+    def admit(self, admissions: Sequence[tuple[Address, str | None]]) -> list[Standing]:
+        """Return how the documents of addresses stand; a new one waits, with who taught it."""
+        known = self._at(address for address, _ in admissions)
         now = self._clock().isoformat()
-        row = {
-            "id": uuid.uuid4().hex,
-            "scope": address.scope,
-            "source": address.source,
-            "name": address.name,
-            "state": "waiting",
-            "taught_by": taught_by,
-            "created_at": now,
-            "updated_at": now,
-        }
-        with self._engine.begin() as connection:
-            connection.execute(insert_for(connection, document).on_conflict_do_nothing(), row)
-        (standing,) = self._standings(_at(document, address))
-        return standing
+        rows = [
+            {
+                "id": uuid.uuid4().hex,
+                "scope": address.scope,
+                "source": address.source,
+                "name": address.name,
+                "state": "waiting",
+                "taught_by": taught_by,
+                "created_at": now,
+                "updated_at": now,
+            }
+            for address, taught_by in admissions
+            if address not in known
+        ]
+        if rows:
+            with self._engine.begin() as connection:
+                connection.execute(insert_for(connection, document).on_conflict_do_nothing(), rows)
+            known |= self._at({address for address, _ in admissions} - known.keys())
+        return [known[address] for address, _ in admissions]
 
     def note(
         self,
@@ -105,18 +130,11 @@ class Ledger:
         message: str | None = None,
     ) -> None:
         """Write down what becomes of a document; the version that answers stays."""
-        with self._engine.begin() as connection:
-            connection.execute(
-                update(document)
-                .where(document.c.id == document_id, document.c.source != FORGOTTEN)
-                .values(
-                    state=state,
-                    incoming=incoming,
-                    code=code,
-                    message=message,
-                    updated_at=self._clock().isoformat(),
-                )
-            )
+        self._note({document_id: incoming}, state, code, message)
+
+    def read(self, incoming: Mapping[str, str]) -> None:
+        """Write down that documents are being read, and the content of each."""
+        self._note(incoming, "reading")
 
     def rename(self, document_id: str, name: str) -> None:
         """Give a document another name; its id and all that is known of it stay."""
@@ -127,18 +145,19 @@ class Ledger:
                 .values(name=name, updated_at=self._clock().isoformat())
             )
 
-    def publish(self, version_id: str) -> bool:
-        """Let a staged version answer instead of the one before; False if it was forgotten."""
+    def publish(self, version_ids: Collection[str]) -> set[str]:
+        """Let staged versions answer instead of those before; return which weren't forgotten."""
+        query = (
+            select(document.c.id, document.c.live_version, version.c.id.label("version"))
+            .join(version, version.c.document == document.c.id)
+            .where(version.c.id.in_(list(version_ids)), document.c.source != FORGOTTEN)
+        )
         with self._reading.connect() as connection:
-            row = connection.execute(
-                select(document.c.id, document.c.live_version)
-                .join(version, version.c.document == document.c.id)
-                .where(version.c.id == version_id, document.c.source != FORGOTTEN)
-            ).first()
-        if row is None:
-            return False
+            rows = connection.execute(query).all()
         ready = {"state": "ready", "incoming": None, "code": None, "message": None}
-        return self._flip(row.id, row.live_version, version_id, ready)
+        flips = [_Flip(row.id, row.live_version, row.version) for row in rows]
+        flipped = self._flip(flips, ready)
+        return {flip.new for flip in flipped if flip.new}
 
     def hide(self, document_id: str, *, bury: bool) -> None:
         """Let a document answer no more and free its address.
@@ -158,7 +177,7 @@ class Ledger:
             if bury and known:
                 self._bury(standing.address, known[:64])
             # False if another version was published just now.
-            if self._flip(document_id, standing.version, None, freed):
+            if self._flip([_Flip(document_id, standing.version, None)], freed):
                 return
 
     def remove(self, document_id: str) -> None:
@@ -172,18 +191,24 @@ class Ledger:
         with self._reading.connect() as connection:
             return {row.id: row.chunks for row in connection.execute(query)}
 
-    def is_buried(self, address: Address, sha256: str) -> bool:
-        """Tell whether these bytes were forgotten here; other bytes lift the tombstone."""
-        query = select(tombstone.c.name, tombstone.c.sha256).where(
-            tombstone.c.scope == address.scope, tombstone.c.source == address.source
-        )
+    def buried(self, found: Sequence[tuple[Address, str]]) -> set[Address]:
+        """Return at which addresses bytes were forgotten; other bytes lift the tombstone."""
+        buried: set[Address] = set()
+        graves: dict[tuple[str, str], dict[str, str]] = {}
         with self._reading.connect() as connection:
-            graves = connection.execute(query).all()
-        if any(grave.name == address.name and grave.sha256 != sha256 for grave in graves):
-            with self._engine.begin() as connection:
-                connection.execute(delete(tombstone).where(_at(tombstone, address)))
-        # Whatever the file's name is now: renaming it is no reason to remember.
-        return any(grave.sha256 == sha256 for grave in graves)
+            for place in {(address.scope, address.source) for address, _ in found}:
+                here = tombstone.c.scope == place[0], tombstone.c.source == place[1]
+                rows = connection.execute(select(tombstone.c.name, tombstone.c.sha256).where(*here))
+                graves[place] = {row.name: row.sha256 for row in rows}
+        for address, sha256 in found:
+            here_lie = graves[address.scope, address.source]
+            if here_lie.get(address.name, sha256) != sha256:
+                with self._engine.begin() as connection:
+                    connection.execute(delete(tombstone).where(_at(tombstone, address)))
+            # Whatever the file's name is now: renaming it is no reason to remember.
+            if sha256 in here_lie.values():
+                buried.add(address)
+        return buried
 
     def recover(self) -> None:
         """Put right what a crash left: half-counted terms, documents said to be read just now."""
@@ -202,28 +227,66 @@ class Ledger:
             finally:
                 connection.close()
 
-    def _flip(
-        self, document_id: str, old: str | None, new: str | None, values: Mapping[str, Any]
-    ) -> bool:
-        changes = self._terms.changes(old, new)  # outside the transaction: it takes a while
-        now = self._clock().isoformat()
-        is_old = document.c.live_version == old if old else document.c.live_version.is_(None)
-        with self._engine.begin() as connection:
-            flipped = connection.execute(
-                update(document)
-                .where(document.c.id == document_id, document.c.source != FORGOTTEN, is_old)
-                .values(live_version=new, updated_at=now, **values)
+    def _note(
+        self,
+        incoming: Mapping[str, str | None],
+        state: str,
+        code: DocumentCode | None = None,
+        message: str | None = None,
+    ) -> None:
+        if not incoming:
+            return
+        statement = (
+            update(document)
+            .where(document.c.id == bindparam("of"), document.c.source != FORGOTTEN)
+            .values(
+                state=state,
+                incoming=bindparam("content"),
+                code=code,
+                message=message,
+                updated_at=self._clock().isoformat(),
             )
-            if flipped.rowcount == 0:
-                return False
-            connection.execute(update(version).where(version.c.id == new).values(indexed_at=now))
-            counts = select(version.c.id, version.c.chunks).where(version.c.id.in_([old, new]))
-            sizes = {row.id: row.chunks for row in connection.execute(counts)}
+        )
+        with self._engine.begin() as connection:
+            connection.execute(
+                statement, [{"of": known, "content": key} for known, key in incoming.items()]
+            )
+
+    def _flip(self, flips: Sequence[_Flip], values: Mapping[str, Any]) -> list[_Flip]:
+        """Let versions answer instead of others in one transaction; return which flips held."""
+        # Outside the transaction: it takes a while.
+        changes = dict(
+            zip(flips, self._terms.changes_of([(f.old, f.new) for f in flips]), strict=True)
+        )
+        now = self._clock().isoformat()
+        versions = [v for flip in flips for v in (flip.old, flip.new) if v]
+        turning = _turning(values)
+        rest: list[tuple[int, int]] = []
+        with self._engine.begin() as connection:
+            held = [
+                flip
+                for flip in flips
+                if connection.execute(
+                    turning, {"of": flip.document, "old": flip.old, "new": flip.new, "now": now}
+                ).rowcount
+            ]
+            if not held:
+                return []
+            new = [flip.new for flip in held if flip.new]
+            connection.execute(update(version).where(version.c.id.in_(new)).values(indexed_at=now))
+            query = select(version.c.id, version.c.chunks).where(version.c.id.in_(versions))
+            sizes = {row.id: row.chunks for row in connection.execute(query)}
+            added = sum(sizes.get(f.new or "", 0) - sizes.get(f.old or "", 0) for f in held)
             add_to_counter(connection, "generation", 1)
-            add_to_counter(connection, "passages", sizes.get(new, 0) - sizes.get(old, 0))
-            rest = self._terms.begin(connection, changes)
+            add_to_counter(connection, "passages", added)
+            totals: Counter[int] = Counter()
+            for flip in held:
+                totals.update(changes[flip])
+            rest = self._terms.begin(
+                connection, {term: totals[term] for term in sorted(totals) if totals[term]}
+            )
         self._terms.finish(rest)
-        return True
+        return held
 
     def _bury(self, address: Address, sha256: str) -> None:
         row = {
@@ -239,6 +302,24 @@ class Ledger:
                 ),
                 row,
             )
+
+    def _at(self, addresses: Iterable[Address]) -> dict[Address, Standing]:
+        """Return how the documents of addresses stand, where there are any."""
+        names: dict[tuple[str, str], list[str]] = {}
+        for address in addresses:
+            names.setdefault((address.scope, address.source), []).append(address.name)
+        found: dict[Address, Standing] = {}
+        for (scope, source), here in names.items():
+            for batch in batches(here):
+                for standing in self._standings(
+                    and_(
+                        document.c.scope == scope,
+                        document.c.source == source,
+                        document.c.name.in_(batch),
+                    )
+                ):
+                    found[standing.address] = standing
+        return found
 
     def _ids(self, condition: ColumnElement[bool]) -> list[str]:
         with self._reading.connect() as connection:
@@ -279,6 +360,22 @@ class Ledger:
                 )
                 for row in connection.execute(query)
             ]
+
+
+def _turning(values: Mapping[str, Any]) -> Update:
+    """Return the statement that lets a version answer, or none, where `old` answers now."""
+    taught = select(version.c.taught_by).where(version.c.id == bindparam("new")).scalar_subquery()
+    return (
+        update(document)
+        .where(document.c.id == bindparam("of"), document.c.source != FORGOTTEN)
+        .where(document.c.live_version.is_not_distinct_from(bindparam("old")))
+        .values(
+            live_version=bindparam("new"),
+            updated_at=bindparam("now"),
+            # Who taught what answers now; nobody, where it is forgotten.
+            **{"taught_by": func.coalesce(taught, document.c.taught_by), **values},
+        )
+    )
 
 
 def _at(table: Table, address: Address) -> ColumnElement[bool]:

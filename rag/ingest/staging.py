@@ -1,12 +1,13 @@
 """Where versions wait until they answer: contents, their chunks and vectors, written and removed.
 
-Transactions are short, so that nothing else that shares the database waits.
+A transaction takes many small documents, or a run of a large one's chunks: the disk is waited for
+seldom, and nothing else that shares the database waits long.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,19 +16,26 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Row,
     Table,
     and_,
     delete,
     exists,
     func,
     insert,
+    or_,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
 
 from rag.ingest.parsed import GAP, Parsed, Segment
 from rag.records import batches, embedded_text
 from rag.schema import chunk, content, document, passage, reading, vector, version
+
+# What a transaction takes: a few milliseconds' worth, measured in tests/rag/ingest.
+_MOST_ROWS = 500
+_MOST_CHARACTERS = 500_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,16 @@ class StagedChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A version that is to be staged for a document."""
+
+    document_id: str
+    extract: Extract
+    chunks: Sequence[StagedChunk]
+    taught_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class IndexedChunk:
     """What the index is made from: a chunk of a document, with its vector."""
 
@@ -76,92 +94,73 @@ class Staging:
         self._reading = reading(engine)
         self._clock = clock
 
-    def extract(self, key: str) -> Extract | None:
-        """Return what was extracted from a content, if it ever was."""
+    def extracts(self, keys: Collection[str]) -> dict[str, Extract]:
+        """Return what was extracted from contents, of those that ever were read, by key."""
+        found: dict[str, Extract] = {}
         with self._reading.connect() as connection:
-            row = connection.execute(select(content).where(content.c.key == key)).first()
-        if row is None:
-            return None
-        segments, at = [], 0
-        for length, page, section in row.segments:
-            segments.append(Segment(row.text[at : at + length], page, section))
-            at += length + len(GAP)
-        return Extract(key, row.blob, row.size, Parsed(tuple(segments), row.pages))
+            for batch in batches(sorted(keys)):
+                for row in connection.execute(select(content).where(content.c.key.in_(batch))):
+                    found[row.key] = Extract(
+                        row.key, row.blob, row.size, Parsed(_segments(row), row.pages)
+                    )
+        return found
 
-    def stage(
-        self,
-        document_id: str,
-        extract: Extract,
-        chunks: Sequence[StagedChunk],
-        *,
-        splitter: str,
-        embedder: str,
-    ) -> str:
-        """Write down a version that doesn't answer yet and return its id."""
-        version_id, key = uuid.uuid4().hex, extract.key
+    def stage(self, drafts: Sequence[Draft], *, splitter: str, embedder: str) -> list[str | None]:
+        """Write down versions that don't answer yet.
+
+        Returns their ids in order, None where the document was forgotten meanwhile.
+        """
+        keys = {draft.extract.key for draft in drafts}
         with self._reading.connect() as connection:
-            settled = _answers(connection, key, splitter)
-        if not settled:
+            settled = _answering(connection, keys, splitter)
+            left = select(chunk.c.content).where(chunk.c.splitter == splitter).distinct()
+            known = set(connection.scalars(left.where(chunk.c.content.in_(keys))))
+        for key in known - settled:
             # What an interrupted reading left may have been cut otherwise.
             self._drain(chunk, chunk.c.content == key, chunk.c.splitter == splitter)
-        first, *rest = batches(chunks)
-        with self._engine.begin() as connection:
-            connection.execute(
-                insert_for(connection, content).on_conflict_do_nothing(), _content_row(extract)
-            )
-            number = connection.scalar(
-                select(func.max(version.c.number))
-                .join(document, document.c.live_version == version.c.id)
-                .where(document.c.id == document_id)
-            )
-            row = {
-                "id": version_id,
-                "document": document_id,
-                "content": key,
-                "splitter": splitter,
-                "embedder": embedder,
-                "number": (number or 0) + 1,
-                "chunks": len(chunks),
-                "indexed_at": self._clock().isoformat(),
-            }
-            connection.execute(insert(version), row)
-            _add_passages(connection, version_id, key, None if settled else splitter, first)
-        for batch in rest:
-            with self._engine.begin() as connection:
-                _add_passages(connection, version_id, key, None if settled else splitter, batch)
-        return version_id
+        staged: list[str | None] = []
+        for pack in _packs(drafts):
+            try:
+                staged += self._write(pack, splitter, embedder, settled)
+            except IntegrityError:
+                for draft in pack:  # one of them was forgotten
+                    try:
+                        staged += self._write([draft], splitter, embedder, settled)
+                    except IntegrityError:
+                        staged.append(None)
+        return staged
 
-    def spans(self, key: str, splitter: str) -> list[tuple[int, int, int | None, str | None]]:
-        """Return how a content that answers somewhere was cut, in order; else nothing."""
-        query = (
-            select(chunk.c.start, chunk.c.end, chunk.c.page, chunk.c.section)
-            .where(chunk.c.content == key, chunk.c.splitter == splitter)
-            .order_by(chunk.c.ordinal)
-        )
+    def spans(
+        self, keys: Collection[str], splitter: str
+    ) -> dict[str, list[tuple[int, int, int | None, str | None]]]:
+        """Return how the contents that answer somewhere were cut, in order, by key."""
+        found: dict[str, list[tuple[int, int, int | None, str | None]]] = {}
         with self._reading.connect() as connection:
-            if not _answers(connection, key, splitter):
-                return []
-            return [
-                (row.start, row.end, row.page, row.section) for row in connection.execute(query)
-            ]
+            for key in _answering(connection, keys, splitter):
+                query = (
+                    select(chunk.c.start, chunk.c.end, chunk.c.page, chunk.c.section)
+                    .where(chunk.c.content == key, chunk.c.splitter == splitter)
+                    .order_by(chunk.c.ordinal)
+                )
+                found[key] = [tuple(row) for row in connection.execute(query)]
+        return found
 
-    def discard(self, version_ids: Iterable[str]) -> None:
+    def discard(self, version_ids: Collection[str]) -> None:
         """Delete versions that don't answer, and what nothing else needs of theirs."""
-        for version_id in version_ids:
-            with self._reading.connect() as connection:
-                row = connection.execute(select(version).where(version.c.id == version_id)).first()
-            if row is None:
-                continue
-            self._drain(passage, passage.c.version == version_id)
+        with self._reading.connect() as connection:
+            rows = connection.execute(
+                select(version).where(version.c.id.in_(list(version_ids)))
+            ).all()
+        for row in rows:
+            # All but the last few rows in transactions of their own, the rest in one.
+            self._drain(passage, passage.c.version == row.id, keep=_MOST_ROWS)
             same = version.c.content == row.content, version.c.splitter == row.splitter
             with self._engine.begin() as connection:
-                connection.execute(delete(version).where(version.c.id == version_id))
+                connection.execute(delete(passage).where(passage.c.version == row.id))
+                connection.execute(delete(version).where(version.c.id == row.id))
                 needed = connection.scalar(select(exists().where(*same)))
             if not needed:
                 self._discard_chunks(row.content, row.splitter)
-            with self._engine.begin() as connection:
-                used = exists().where(version.c.content == content.c.key)
-                connection.execute(delete(content).where(content.c.key == row.content, ~used))
 
     def unneeded(self) -> list[str]:
         """Return the versions that neither answer nor may still be finished."""
@@ -173,12 +172,19 @@ class Staging:
         )
         return self._values(query)
 
-    def others(self, version_id: str) -> list[str]:
-        """Return the other versions of a version's document."""
-        mine = select(version.c.document).where(version.c.id == version_id).scalar_subquery()
-        latest = version.alias()
-        query = select(latest.c.id).where(latest.c.document == mine, latest.c.id != version_id)
-        return self._values(query)
+    def others(self, version_ids: Collection[str]) -> dict[str, list[str]]:
+        """Return the other versions of the documents of some versions, by those."""
+        other = version.alias()
+        query = (
+            select(version.c.id, other.c.id)
+            .join(other, and_(other.c.document == version.c.document, other.c.id != version.c.id))
+            .where(version.c.id.in_(list(version_ids)))
+        )
+        found: dict[str, list[str]] = {version_id: [] for version_id in version_ids}
+        with self._reading.connect() as connection:
+            for mine, another in connection.execute(query):
+                found[mine].append(another)
+        return found
 
     def row_ids(self, version_ids: Collection[str]) -> set[str]:
         """Return the index rows of some versions."""
@@ -260,6 +266,18 @@ class Staging:
             )
         }
 
+    def needs_blob(self, blob: str) -> bool:
+        """Tell whether an upload's content or a file that waits to be read needs a blob."""
+        mine = document.c.source == "upload"
+        kept = (
+            exists()
+            .where(content.c.blob == blob, version.c.content == content.c.key)
+            .where(document.c.id == version.c.document, mine)
+        )
+        waits = exists().where(mine, document.c.incoming.startswith(f"{blob}#", autoescape=True))
+        with self._reading.connect() as connection:
+            return bool(connection.scalar(select(or_(kept, waits))))
+
     def prune_vectors(self) -> None:
         """Delete the vectors of texts that no chunk has any more."""
         used = exists().where(chunk.c.text_hash == vector.c.text_hash)
@@ -267,23 +285,77 @@ class Staging:
             with self._engine.begin() as connection:
                 connection.execute(delete(vector).where(vector.c.text_hash.in_(unused), ~used))
 
+    def _write(
+        self, pack: Sequence[Draft], splitter: str, embedder: str, settled: set[str]
+    ) -> list[str | None]:
+        """Stage a pack's drafts in one transaction; the rest of a large one's follows in more."""
+        now = self._clock().isoformat()
+        ids = [uuid.uuid4().hex for _ in pack]
+        new: dict[str, Draft] = {}
+        for draft in pack:  # the same bytes twice have the same chunks
+            if draft.extract.key not in settled:
+                new.setdefault(draft.extract.key, draft)
+        with self._engine.begin() as connection:
+            connection.execute(
+                insert_for(connection, content).on_conflict_do_nothing(),
+                [_content_row(draft.extract) for draft in pack],
+            )
+            live = (
+                select(document.c.id, version.c.number)
+                .join(version, document.c.live_version == version.c.id)
+                .where(document.c.id.in_([draft.document_id for draft in pack]))
+            )
+            numbers = {row.id: row.number for row in connection.execute(live)}
+            connection.execute(
+                insert(version),
+                [
+                    {
+                        "id": version_id,
+                        "document": draft.document_id,
+                        "content": draft.extract.key,
+                        "splitter": splitter,
+                        "embedder": embedder,
+                        "number": numbers.get(draft.document_id, 0) + 1,
+                        "chunks": len(draft.chunks),
+                        "taught_by": draft.taught_by,
+                        "indexed_at": now,
+                    }
+                    for version_id, draft in zip(ids, pack, strict=True)
+                ],
+            )
+            _add_chunks(connection, splitter, new, 0)
+            _add_passages(connection, ids, pack, 0)
+        longest = max(len(draft.chunks) for draft in pack)
+        for start in range(_MOST_ROWS, longest, _MOST_ROWS):
+            with self._engine.begin() as connection:
+                _add_chunks(connection, splitter, new, start)
+                _add_passages(connection, ids, pack, start)
+        settled |= new.keys()
+        return list(ids)
+
     def _discard_chunks(self, key: str, splitter: str) -> None:
         here = chunk.c.content == key, chunk.c.splitter == splitter
         hashes = sorted(set(self._values(select(chunk.c.text_hash).where(*here))))
-        self._drain(chunk, *here)
-        for batch in batches(hashes):
-            used = exists().where(chunk.c.text_hash == vector.c.text_hash)
+        self._drain(chunk, *here, keep=_MOST_ROWS)
+        used = exists().where(chunk.c.text_hash == vector.c.text_hash)
+        first, *rest = [list(batch) for batch in batches(hashes)] or [[]]
+        with self._engine.begin() as connection:
+            connection.execute(delete(chunk).where(*here))
+            connection.execute(delete(vector).where(vector.c.text_hash.in_(first), ~used))
+            cited = exists().where(version.c.content == content.c.key)
+            connection.execute(delete(content).where(content.c.key == key, ~cited))
+        for batch in rest:
+            with self._engine.begin() as connection:
+                connection.execute(delete(vector).where(vector.c.text_hash.in_(batch), ~used))
+
+    def _drain(self, table: Table, *here: ColumnElement[bool], keep: int = 0) -> None:
+        """Delete rows in order of their ordinal, some at a time; all, or all but the last few."""
+        some = select(table.c.ordinal).where(*here).order_by(table.c.ordinal)
+        while len(ordinals := self._values(some.limit(_MOST_ROWS + keep))) > keep:
             with self._engine.begin() as connection:
                 connection.execute(
-                    delete(vector).where(vector.c.text_hash.in_(batch), ~used)
-                )  # fmt: skip
-
-    def _drain(self, table: Table, *here: ColumnElement[bool]) -> None:
-        """Delete rows in order of their ordinal, some at a time."""
-        some = select(table.c.ordinal).where(*here).order_by(table.c.ordinal).limit(500)
-        while ordinals := self._values(some):
-            with self._engine.begin() as connection:
-                connection.execute(delete(table).where(*here, table.c.ordinal.in_(ordinals)))
+                    delete(table).where(*here, table.c.ordinal.in_(ordinals[:_MOST_ROWS]))
+                )
 
     def _values(self, query: Any) -> list[Any]:
         with self._reading.connect() as connection:
@@ -297,29 +369,64 @@ def insert_for(connection: Connection, table: Table) -> sqlite.Insert | postgres
     return sqlite.insert(table)
 
 
-def _answers(connection: Connection, key: str, splitter: str) -> bool:
+def _answering(connection: Connection, keys: Collection[str], splitter: str) -> set[str]:
+    """Return the contents that a live version has with this splitter."""
     query = (
-        select(version.c.id)
+        select(version.c.content)
         .join(document, document.c.live_version == version.c.id)
-        .where(version.c.content == key, version.c.splitter == splitter)
+        .where(version.c.content.in_(list(keys)), version.c.splitter == splitter)
     )
-    return connection.scalar(query.limit(1)) is not None
+    return set(connection.scalars(query))
+
+
+def _packs(drafts: Sequence[Draft]) -> Iterator[list[Draft]]:
+    """Cut drafts into runs that fit one transaction; a large one is alone."""
+    pack: list[Draft] = []
+    rows = characters = 0
+    for draft in drafts:
+        length = len(draft.extract.parsed.text)
+        if pack and (
+            rows + len(draft.chunks) > _MOST_ROWS or characters + length > _MOST_CHARACTERS
+        ):
+            yield pack
+            pack, rows, characters = [], 0, 0
+        pack.append(draft)
+        rows += len(draft.chunks)
+        characters += length
+    if pack:
+        yield pack
+
+
+def _add_chunks(
+    connection: Connection, splitter: str, drafts: Mapping[str, Draft], start: int
+) -> None:
+    rows = [
+        _chunk_row(staged, key, splitter)
+        for key, draft in drafts.items()
+        for staged in draft.chunks[start : start + _MOST_ROWS]
+    ]
+    if rows:
+        connection.execute(insert(chunk), rows)
 
 
 def _add_passages(
-    connection: Connection,
-    version_id: str,
-    key: str,
-    splitter: str | None,
-    chunks: Sequence[StagedChunk],
+    connection: Connection, ids: Sequence[str], drafts: Sequence[Draft], start: int
 ) -> None:
-    """Add a version's passages, and unless `splitter` is None the chunks that they are of."""
-    if splitter is not None:
-        connection.execute(insert(chunk), [_chunk_row(c, key, splitter) for c in chunks])
-    connection.execute(
-        insert(passage),
-        [{"version": version_id, "ordinal": c.ordinal, "row_id": c.row_id} for c in chunks],
-    )
+    rows = [
+        {"version": version_id, "ordinal": staged.ordinal, "row_id": staged.row_id}
+        for version_id, draft in zip(ids, drafts, strict=True)
+        for staged in draft.chunks[start : start + _MOST_ROWS]
+    ]
+    if rows:
+        connection.execute(insert(passage), rows)
+
+
+def _segments(row: Row[Any]) -> tuple[Segment, ...]:
+    segments, at = [], 0
+    for length, page, section in row.segments:
+        segments.append(Segment(row.text[at : at + length], page, section))
+        at += length + len(GAP)
+    return tuple(segments)
 
 
 def _content_row(extract: Extract) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, Engine, and_, delete, select
 
@@ -28,13 +28,22 @@ class TermCounts:
 
     def changes(self, old: str | None, new: str | None) -> dict[int, int]:
         """Return by how much each term's count changes when `new` answers instead of `old`."""
-        before, after = self._texts(old), self._texts(new)
-        changes: Counter[int] = Counter()
-        for row_id in after.keys() - before.keys():
-            changes.update(passage_weights(after[row_id]).keys())
-        for row_id in before.keys() - after.keys():
-            changes.subtract(passage_weights(before[row_id]).keys())
-        return {term_id: changes[term_id] for term_id in sorted(changes) if changes[term_id]}
+        (changes,) = self.changes_of([(old, new)])
+        return changes
+
+    def changes_of(
+        self, flips: Sequence[tuple[str | None, str | None]]
+    ) -> Iterator[dict[int, int]]:
+        """Yield the changes of each flip of an old version to a new one."""
+        texts = self._texts([version for flip in flips for version in flip if version])
+        for old, new in flips:
+            before, after = texts.get(old or "", {}), texts.get(new or "", {})
+            changes: Counter[int] = Counter()
+            for row_id in after.keys() - before.keys():
+                changes.update(passage_weights(after[row_id]).keys())
+            for row_id in before.keys() - after.keys():
+                changes.subtract(passage_weights(before[row_id]).keys())
+            yield {term_id: changes[term_id] for term_id in sorted(changes) if changes[term_id]}
 
     def begin(self, connection: Connection, changes: Mapping[int, int]) -> list[tuple[int, int]]:
         """Count what fits a flip's transaction and return the rest for `finish`."""
@@ -72,9 +81,10 @@ class TermCounts:
         with self._engine.begin() as connection:
             add_to_counter(connection, "uncounted", -pending)
 
-    def _texts(self, version_id: str | None) -> dict[str, str]:
+    def _texts(self, version_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return the texts of versions' passages by row id."""
         query = (
-            select(passage.c.row_id, chunk.c.section, chunk.c.text)
+            select(version.c.id, passage.c.row_id, chunk.c.section, chunk.c.text)
             .join(version, version.c.id == passage.c.version)
             .join(
                 chunk,
@@ -84,11 +94,13 @@ class TermCounts:
                     chunk.c.ordinal == passage.c.ordinal,
                 ),
             )
-            .where(version.c.id == version_id)
+            .where(version.c.id.in_(version_ids))
         )
+        found: dict[str, dict[str, str]] = {}
         with self._reading.connect() as connection:
-            rows = connection.execute(query)
-            return {row.row_id: embedded_text(row.section, row.text) for row in rows}
+            for row in connection.execute(query):
+                found.setdefault(row.id, {})[row.row_id] = embedded_text(row.section, row.text)
+        return found
 
     def _apply(self, connection: Connection, changes: list[tuple[int, int]]) -> None:
         if not changes:

@@ -10,7 +10,7 @@ from rag.audience import Audience
 from rag.errors import StoreUnavailable
 from rag.ingest.ledger import Address, Ledger
 from rag.ingest.parsed import Parsed, Segment
-from rag.ingest.staging import Extract, StagedChunk, Staging
+from rag.ingest.staging import Draft, Extract, StagedChunk, Staging
 from rag.keywords import term_id
 from rag.language import language_of
 from rag.records import DocumentAmbiguous, DocumentUnknown, Records
@@ -42,7 +42,7 @@ def records(engine: Engine) -> Records:
 def stage(engine: Engine, name: str, *lines: str, scope: str = "public") -> tuple[str, str]:
     """Stage a version with a passage a line and return the document's id and the version's."""
     ledger, staging = Ledger(engine, now), Staging(engine, now)
-    document_id = ledger.admit(Address(scope, "upload", name), None).id
+    document_id = ledger.admit([(Address(scope, "upload", name), None)])[0].id
     parsed = Parsed(tuple(Segment(line, None, None) for line in lines), None)
     chunks, at = [], 0
     for ordinal, line in enumerate(lines):
@@ -64,15 +64,17 @@ def stage(engine: Engine, name: str, *lines: str, scope: str = "public") -> tupl
         staging.keep_vectors({line: vector}, "fake")
     key = "/".join(lines)
     extract = Extract(f"{key}#1", key, 10 * len(lines), parsed)
-    version = staging.stage(document_id, extract, chunks, splitter="line", embedder="fake")
+    draft = Draft(document_id, extract, chunks)
+    (version,) = staging.stage([draft], splitter="line", embedder="fake")
+    assert version
     return document_id, version
 
 
 def learn(engine: Engine, name: str, *lines: str, scope: str = "public") -> str:
     document_id, version = stage(engine, name, *lines, scope=scope)
     ledger = Ledger(engine, now)
-    assert ledger.publish(version)
-    Staging(engine, now).discard(Staging(engine, now).others(version))
+    assert ledger.publish([version]) == {version}
+    Staging(engine, now).discard(Staging(engine, now).others([version])[version])
     return document_id
 
 
@@ -106,7 +108,7 @@ def test_a_new_version_answers_only_once_it_is_published(engine: Engine, records
     _, version = stage(engine, "a.txt", "one", "three")
     assert [p.text for p in records.passages_of(document_id, EVERYONE)] == ["one", "two"]
     assert records.generation() == generation
-    assert Ledger(engine, now).publish(version)
+    assert Ledger(engine, now).publish([version])
     assert [p.text for p in records.passages_of(document_id, EVERYONE)] == ["one", "three"]
     assert records.generation() > generation
     assert records.passage_count() == 2
@@ -171,7 +173,7 @@ def test_many_terms_are_counted_right_even_after_a_crash(
     ledger = Ledger(engine, now)
     with monkeypatch.context() as patch:
         patch.setattr(ledger._terms, "finish", lambda rest: None)
-        assert ledger.publish(version)
+        assert ledger.publish([version]) == {version}
     terms = [term_id(word) for word in words]
     assert len(records.frequencies(terms)) < 5000
     Ledger(engine, now).recover()
