@@ -27,7 +27,10 @@ class Attachment:
     size: int | None
     """Bytes as the platform declares them; None if it doesn't say."""
     reference: str
-    """What the platform's `Download` needs to fetch it: an address, a file id or a local path."""
+    """What the platform's `Download` needs to fetch it: an address, a file id or a local path.
+
+    Of a thread to `remember` it is always the same, so that marking it again finds its document.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Request:
     """The platform's own id of the event: the same event delivered twice has the same id."""
     platform: str
     command: str
-    """Names the handler: ask, search, summarise, upload, sources, forget, index."""
+    """Names the handler: ask, search, summarise, upload, remember, sources, forget, index."""
     text: str
     user: str
     conversation: str

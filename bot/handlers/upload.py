@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,8 @@ from bot.loading import Loading
 from bot.messages import Attachment, Download, Language, Reply, ReplyEvent, Request, Status
 from bot.phrases import counted, say
 from rag.audience import check_scope
-from rag.ingest.indexer import UPLOAD, Indexer, Learned
+from rag.ingest.blobs import UPLOAD
+from rag.ingest.indexer import Indexer, Learned
 
 
 class Upload:
@@ -55,7 +56,7 @@ class Upload:
         lines: list[str] = []
         data: list[dict[str, Any]] = []
         for attachment in request.attachments:
-            attachment = replace(attachment, name=document_name(attachment.name))
+            attachment = replace(attachment, name=self._named(attachment))
             yield Status(say(language, "reading", name=attachment.name))
             updates: asyncio.Queue[Status | None] = asyncio.Queue()
             learning = asyncio.create_task(self._learn(request, attachment, language, updates))
@@ -87,19 +88,7 @@ class Upload:
             loop.call_soon_threadsafe(updates.put_nowait, Status(text, done, total))
 
         try:
-            with TemporaryDirectory(prefix="teamglm-") as folder:
-                file = Path(folder) / "attachment"
-                await self._downloads[request.platform](attachment, file, self._max_bytes)
-                learned = await asyncio.to_thread(
-                    self._indexer.learn,
-                    file,
-                    scope=request.scope,
-                    source=UPLOAD,
-                    name=name,
-                    taught_by=f"{request.platform}:{request.user}",
-                    progress=progress,
-                )
-            return self._receipt(learned, language)
+            return self._receipt(await self._take(request, attachment, progress), language)
         except Exception as error:
             # One file's trouble is in its receipt; the others go on.
             reason = explain(error, language)
@@ -108,6 +97,27 @@ class Upload:
             return self._failed(name, getattr(error, "code", None), reason, language)
         finally:
             updates.put_nowait(None)
+
+    def _named(self, attachment: Attachment) -> str:
+        """Return what the document is called."""
+        return document_name(attachment.name)
+
+    async def _take(
+        self, request: Request, attachment: Attachment, progress: Callable[[int, int], None]
+    ) -> Learned:
+        """Fetch an attachment and make it a document; raise what `explain` can put in words."""
+        with TemporaryDirectory(prefix="teamglm-") as folder:
+            file = Path(folder) / "attachment"
+            await self._downloads[request.platform](attachment, file, self._max_bytes)
+            return await asyncio.to_thread(
+                self._indexer.learn,
+                file,
+                scope=request.scope,
+                source=UPLOAD,
+                name=attachment.name,
+                taught_by=taught_by(request),
+                progress=progress,
+            )
 
     def _receipt(self, learned: Learned, language: Language) -> tuple[str, dict[str, Any]]:
         if learned.state == "failed":
@@ -146,3 +156,8 @@ class Upload:
             "code": code and str(code),
             "message": reason,
         }
+
+
+def taught_by(request: Request) -> str:
+    """Return whom a document is from."""
+    return f"{request.platform}:{request.user}"

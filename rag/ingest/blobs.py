@@ -1,4 +1,4 @@
-"""The bytes of documents: their hash, and where those of uploads are kept."""
+"""The bytes of documents: their hash, and where those that people sent are kept."""
 
 from __future__ import annotations
 
@@ -16,11 +16,23 @@ from pathlib import Path
 
 from rag.errors import DocumentCode, DocumentError, StoreUnavailable
 
+UPLOAD = "upload"
+"""The source of files that people sent."""
+WEB = "web"
+"""The source of web pages."""
+THREAD = "thread:"
+"""What the source of a thread begins with."""
+
 _BLOCK = 1024 * 1024
 _KIND = re.compile(r"\.[a-z0-9]{1,10}")
 _NEW = ".new"
 # A FIFO would wait for its other end, a link may lead anywhere.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+
+
+def is_kept(source: str) -> bool:
+    """Tell whether the bytes of a source's documents are kept: those of watched files aren't."""
+    return source in (UPLOAD, WEB) or source.startswith(THREAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,7 @@ def fingerprint(
 
 
 class Blobs:
-    """Uploaded files, each kept once under the hash of its bytes."""
+    """Files that were sent, each kept once under the hash of its bytes."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder = folder

@@ -155,7 +155,7 @@ class Flow:
             Segment(keepable(part.text), part.page, part.section and keepable(part.section))
             for part in outcome.segments
         )
-        return Extract(job.key, now.blob, now.size, Parsed(segments, outcome.pages))
+        return Extract(job.key, job.bytes.blob, now.size, Parsed(segments, outcome.pages))
 
     def _stage(self, jobs: list[Job]) -> None:
         keys = {job.key for job in jobs}

@@ -14,16 +14,13 @@ from langchain_core.embeddings import Embeddings
 
 from rag.audience import Audience
 from rag.errors import DocumentCode, DocumentError
-from rag.ingest.blobs import Blobs, Fingerprint, fingerprint
+from rag.ingest.blobs import Blobs, Fingerprint, fingerprint, is_kept
 from rag.ingest.flow import Flow, Job, Keys, Parser, Progress, index_row, keepable
 from rag.ingest.ledger import Address, Ledger, Standing
 from rag.ingest.parsed import Chunk, Parsed
 from rag.ingest.staging import Staging
 from rag.records import DocumentUnknown, Records
 from rag.store import PassageIndex, PassageRow
-
-UPLOAD = "upload"
-"""The source of documents that people sent; their bytes are kept, those of watched files aren't."""
 
 _WORTH_ANOTHER_TRY = {DocumentCode.CHANGED, DocumentCode.UNREADABLE, DocumentCode.TIMEOUT}
 _GROUP_FILES = 32
@@ -37,9 +34,11 @@ class Lesson:
     file: Path
     scope: str
     source: str
-    """`upload`, `folder:NAME` or `path:PATH`."""
+    """`upload`, `web`, `thread:PLACE`, `folder:NAME` or `path:PATH`."""
     name: str
     taught_by: str | None = None
+    read_as: str | None = None
+    """A file name whose ending says what the bytes are, where `name` doesn't."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +125,19 @@ class Indexer:
         source: str,
         name: str,
         taught_by: str | None = None,
+        read_as: str | None = None,
         progress: Progress | None = None,
     ) -> Learned:
         """Learn one file; `progress` hears how many of its passages are embedded."""
-        (learned,) = self.learn_many([Lesson(file, scope, source, name, taught_by)], progress)
+        lesson = Lesson(file, scope, source, name, taught_by, read_as)
+        (learned,) = self.learn_many([lesson], progress)
         return learned
+
+    def retitle(self, scope: str, source: str, name: str) -> None:
+        """Give the one document of a source, such as a thread, the name that it has now."""
+        for standing in self.ledger.standings(source):
+            if standing.address.scope == scope and standing.address.name != keepable(name):
+                self.ledger.rename(standing.id, keepable(name))
 
     def learn_many(
         self, lessons: Sequence[Lesson], progress: Progress | None = None
@@ -264,7 +271,7 @@ class Indexer:
                 [
                     (address, found.sha256)
                     for address, found in zip(addresses, read, strict=True)
-                    if isinstance(found, Fingerprint) and address.source != UPLOAD
+                    if isinstance(found, Fingerprint) and not is_kept(address.source)
                 ]
             )
             standings = {
@@ -287,8 +294,8 @@ class Indexer:
                 if isinstance(found, DocumentError):
                     admitted.append(self._refuse(standing, found, None))
                     continue
-                uploaded = lesson.source == UPLOAD
-                path = self._blobs.path(found.blob) if uploaded else lesson.file
+                kept = is_kept(lesson.source)
+                path = self._blobs.path(found.blob) if kept else lesson.file
                 job = self._job(standing, found, path, lesson.taught_by)
                 if standing.content == job.key and self._is_fresh(standing):
                     if standing.state != "ready":
@@ -300,9 +307,10 @@ class Indexer:
             return admitted
 
     def _read(self, lesson: Lesson) -> Fingerprint:
-        if lesson.source == UPLOAD:
-            return self._blobs.take(lesson.file, lesson.name)
-        return fingerprint(lesson.file, lesson.name, self._max_bytes)
+        name = lesson.read_as or lesson.name
+        if is_kept(lesson.source):
+            return self._blobs.take(lesson.file, name)
+        return fingerprint(lesson.file, name, self._max_bytes)
 
     def _job(
         self,
@@ -326,7 +334,7 @@ class Indexer:
             return None
         blob = key.partition("#")[0]
         job = self._job(standing, Fingerprint(blob, 0), self._blobs.path(blob))
-        kept = standing.address.source == UPLOAD and self._blobs.path(blob).exists()
+        kept = is_kept(standing.address.source) and self._blobs.path(blob).exists()
         return job if kept or self._staging.extracts([job.key]) else None
 
     def _report(self, job: Job) -> Learned:
@@ -344,13 +352,13 @@ class Indexer:
 
     def _refuse(self, standing: Standing, error: Exception, job: Job | None) -> Learned:
         """Write down why a file wasn't learned; its document answers from what it had, if any."""
-        uploaded = standing.address.source == UPLOAD
+        kept = is_kept(standing.address.source)
         code = error.code if isinstance(error, DocumentError) else None
         key = job.key if job else None
         if code is None:
             self.ledger.note(standing.id, "waiting", key, message=str(error))
-        else:  # an upload that fails is not kept
-            self.ledger.note(standing.id, "failed", None if uploaded else key, code, str(error))
+        else:  # what was sent and fails is not kept
+            self.ledger.note(standing.id, "failed", None if kept else key, code, str(error))
         return Learned(
             standing.address.name,
             standing.id,
@@ -382,7 +390,7 @@ class Indexer:
 
     def _release(self, standing: Standing, key: str) -> None:
         """Delete a document's blobs where nothing needs them any more."""
-        if standing.address.source == UPLOAD:
+        if is_kept(standing.address.source):
             with self._tidy:
                 for content in {standing.content or "", key}:
                     blob = content.partition("#")[0]

@@ -29,6 +29,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
+from rag.ingest.blobs import THREAD, UPLOAD, WEB
 from rag.ingest.parsed import GAP, Parsed, Segment
 from rag.records import batches, embedded_text
 from rag.schema import chunk, content, document, passage, reading, vector, version
@@ -36,6 +37,7 @@ from rag.schema import chunk, content, document, passage, reading, vector, versi
 # What a transaction takes: a few milliseconds' worth, measured in tests/rag/ingest.
 _MOST_ROWS = 500
 _MOST_CHARACTERS = 500_000
+_KEPT = or_(document.c.source.in_([UPLOAD, WEB]), document.c.source.startswith(THREAD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,32 +251,29 @@ class Staging:
             )  # fmt: skip
 
     def blobs(self) -> set[str]:
-        """Return the blobs that are needed: uploads' contents, and files that wait to be read."""
+        """Return the blobs that are needed: of what was sent, answering or still to be read."""
         return set(
             self._values(
                 select(content.c.blob)
                 .join(version, version.c.content == content.c.key)
                 .join(document, document.c.id == version.c.document)
-                .where(document.c.source == "upload")
+                .where(_KEPT)
             )
         ) | {
             key.partition("#")[0]
             for key in self._values(
-                select(document.c.incoming).where(
-                    document.c.source == "upload", document.c.incoming.is_not(None)
-                )
+                select(document.c.incoming).where(_KEPT, document.c.incoming.is_not(None))
             )
         }
 
     def needs_blob(self, blob: str) -> bool:
-        """Tell whether an upload's content or a file that waits to be read needs a blob."""
-        mine = document.c.source == "upload"
+        """Tell whether what was sent, answering or still to be read, needs a blob."""
         kept = (
             exists()
             .where(content.c.blob == blob, version.c.content == content.c.key)
-            .where(document.c.id == version.c.document, mine)
+            .where(document.c.id == version.c.document, _KEPT)
         )
-        waits = exists().where(mine, document.c.incoming.startswith(f"{blob}#", autoescape=True))
+        waits = exists().where(_KEPT, document.c.incoming.startswith(f"{blob}#", autoescape=True))
         with self._reading.connect() as connection:
             return bool(connection.scalar(select(or_(kept, waits))))
 
