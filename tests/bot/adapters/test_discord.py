@@ -28,7 +28,8 @@ from bot.messages import (
     Status,
 )
 from rag.audience import Audience
-from tests.doubles.discord import ScriptedHandle, World, discord_world, gateway
+from tests.doubles.discord import ScriptedHandle, World, discord_world
+from tests.doubles.discord_wire import DiscordDouble
 
 LEAVE = Citation(1, "handbook.pdf", 12, "Leave", "Everyone has 25 days of leave.", 0, 30)
 ANSWER: list[ReplyEvent] = [
@@ -66,7 +67,8 @@ class Clock:
 
 def adapter_for(handle: Handle, **options: Any) -> DiscordAdapter:
     clock = Clock()
-    return DiscordAdapter(handle, token="token", clock=clock, sleep=clock.sleep, **options)
+    options = {"token": "token", **options}
+    return DiscordAdapter(handle, clock=clock, sleep=clock.sleep, **options)
 
 
 @pytest.fixture
@@ -495,19 +497,23 @@ async def test_a_refused_intent_is_logged_and_the_bot_goes_on_without_it(
 ) -> None:
     monkeypatch.setattr(Route, "BASE", Route.BASE)
     monkeypatch.setattr(DiscordWebSocket, "DEFAULT_GATEWAY", DiscordWebSocket.DEFAULT_GATEWAY)
-    async with gateway(refused_intents=discord.Intents(message_content=True)) as server:
+    approved = discord.Intents.all()
+    approved.message_content = False
+    async with DiscordDouble(approved=approved) as double:
         adapter = adapter_for(
-            handle, api_url=server.api_url, gateway_url=server.gateway_url, message_content=True
+            handle,
+            token=double.token,
+            api_url=double.api_url,
+            gateway_url=double.gateway_url,
+            message_content=True,
         )
         running = asyncio.create_task(adapter.run())
-        ready = asyncio.create_task(server.ready.wait())
-        await asyncio.wait([running, ready], timeout=30, return_when=asyncio.FIRST_COMPLETED)
-        for task in (running, ready):
-            task.cancel()
+        await double.connected()
+        running.cancel()
         await asyncio.wait([running], timeout=30)
 
     assert running.cancelled()
-    assert [intents.message_content for intents in server.identified] == [True, False]
+    assert [each.intents.message_content for each in double.gateway.identified] == [True, False]
     assert "Message Content Intent" in caplog.text
 
 
