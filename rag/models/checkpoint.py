@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError, safe_open
+
 from rag.errors import ModelFailed, ModelMissing
 
-_INDEX = "model.safetensors.index.json"
+INDEX = "model.safetensors.index.json"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -25,7 +29,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def read_config(folder: Path, source: str) -> dict[str, Any]:
+def read_config(folder: Path, source: str = "") -> dict[str, Any]:
     """Return the folder's config.json; raise `ModelMissing` that says how to get it from `source`,
     the name that the checkpoint is published under."""
     config = read_json(folder / "config.json")
@@ -34,13 +38,10 @@ def read_config(folder: Path, source: str) -> dict[str, Any]:
     return config
 
 
-def shards(folder: Path, source: str) -> list[Path]:
+def shards(folder: Path, source: str = "") -> list[Path]:
     """Return the folder's safetensors files; raise `ModelMissing` for one that is absent and
-    `ModelFailed` where there are only pickles."""
-    listed = read_json(folder / _INDEX).get("weight_map", {})
-    # An index names files beside it: only their last part counts, wherever it may point.
-    files = [folder / name for name in sorted({Path(str(file)).name for file in listed.values()})]
-    files = files or sorted(folder.glob("*.safetensors"))
+    `ModelFailed`, which names the command that converts them, where there are only pickles."""
+    files = listed(folder, INDEX) or sorted(folder.glob("*.safetensors"))
     absent = [file.name for file in files if not file.is_file()]
     if absent:
         names = ", ".join(absent)
@@ -48,13 +49,41 @@ def shards(folder: Path, source: str) -> list[Path]:
             f"The model in {folder} is incomplete, {names} isn't there{_remedy(folder, source)}"
         )
     if not files and any(folder.glob("*.bin")):
+        converted = folder.with_name(f"{folder.name}-safetensors")
         raise ModelFailed(
-            f"{folder} has its weights only as pickles (.bin), which can run code when they are "
-            "opened and so are never loaded: get the checkpoint with .safetensors files."
+            f"{folder} has its weights only as pickles (.bin), which are never loaded: convert "
+            f"them once with `teamglm models convert {shlex.quote(str(folder))} "
+            f"{shlex.quote(str(converted))}` and use that folder."
         )
     if not files:
         raise ModelMissing(f"There are no weights in {folder}{_remedy(folder, source)}")
     return files
+
+
+def listed(folder: Path, index: str) -> list[Path]:
+    """Return the files that an index in the folder names, if it has one."""
+    named = read_json(folder / index).get("weight_map", {})
+    # An index names files beside it: only their last part counts, wherever it may point.
+    return [folder / name for name in sorted({Path(str(file)).name for file in named.values()})]
+
+
+def tensors(files: Iterable[Path]) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the names and tensors of safetensors files, one after the other; raise `ModelFailed`.
+
+    Each tensor has an opening of its file of its own: pages that were read stay in memory as long
+    as their opening, which for a whole shard would be a shard too much.
+    """
+    for file in files:
+        try:
+            with safe_open(file, framework="pt") as shard:
+                names = list(shard.keys())
+            for name in names:
+                with safe_open(file, framework="pt") as shard:
+                    tensor = shard.get_tensor(name)
+                yield name, tensor
+                del tensor
+        except (SafetensorError, OSError) as error:
+            raise ModelFailed(f"The weights in {file} cannot be read: {error}") from error
 
 
 def _remedy(folder: Path, source: str) -> str:

@@ -21,6 +21,8 @@ class Generator:
         self._model.train(False)
         # Cancelling waits for one step: on a CPU a step must be short, on a GPU it is anyway.
         self._step = 64 if model.device.type == "cpu" else 512
+        # Where a token sees those behind it too, a prompt is read at once, or not at all.
+        self._whole = bool(getattr(model, "reads_both_ways", False))
         self._cache = DynamicCache(config=model.config)
         self._cached: list[int] = []
 
@@ -47,8 +49,9 @@ class Generator:
             while rest:
                 if cancelled():
                     return
-                logits = self._forward(rest[: self._step])
-                rest = rest[self._step :]
+                step = len(rest) if self._whole else self._step
+                logits = self._forward(rest[:step])
+                rest = rest[step:]
             if logits is None or cancelled():
                 return
             token = _choose(logits, temperature, chance)
@@ -63,7 +66,8 @@ class Generator:
         shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
         surplus = len(self._cached) - shared
         # Sliding windows and recurrent states forget: they cannot be cut back.
-        if surplus and not all(type(layer) is DynamicLayer for layer in self._cache.layers):
+        kept = all(type(layer) is DynamicLayer for layer in self._cache.layers)
+        if self._whole or (surplus and not kept):
             shared = 0
         if not shared:
             self._forget()

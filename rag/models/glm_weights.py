@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError, safe_open
 from transformers import GlmConfig, GlmForCausalLM
 
 from rag.errors import ModelFailed
-from rag.models.checkpoint import read_config, shards
+from rag.models.checkpoint import read_config, shards, tensors
+from rag.models.placing import Place, fill
+from rag.models.quantisation import use_quantised
 
 Generation = Literal["chatglm2", "chatglm3"]
 
-_log = logging.getLogger(__name__)
 # What the original code could be told to do, and Glm does not do: setting, the value it must have.
 _ONLY: Mapping[str, Any] = {
     "rmsnorm": True,
@@ -38,7 +37,6 @@ _NAMES = (
 )
 _FUSED = ".self_attention.query_key_value."
 _DROPPED = "transformer.rotary_pos_emb.inv_freq"
-_SCALE = "_scale"
 
 
 def glm_config(original: Mapping[str, Any], generation: Generation) -> GlmConfig:
@@ -82,10 +80,10 @@ def _check(original: Mapping[str, Any]) -> None:
                 f"This checkpoint cannot be loaded: its config.json has {name}: "
                 f"{original[name]!r}, only {value!r} is supported."
             )
-    if original.get("quantization_bit", 0) not in {0, 4}:
+    if original.get("quantization_bit", 0) not in {0, 4, 8}:
         raise ModelFailed(
-            f"This checkpoint is quantised to {original['quantization_bit']} bits: only float16 "
-            "and int4 folders can be loaded."
+            f"This checkpoint is quantised to {original['quantization_bit']} bits: only 4, "
+            "8 or none can be loaded."
         )
 
 
@@ -106,75 +104,55 @@ def open_glm(
     device: torch.device,
     dtype: torch.dtype,
     source: str = "",
+    memory: Mapping[int | str, int | str] | None = None,
+    offload: Path | None = None,
 ) -> GlmForCausalLM:
-    """Return the checkpoint as a Glm model; int4 weights are unpacked to `dtype`, so that they take
-    as much memory as float16 ones. Raise `ModelMissing` or `ModelFailed`."""
+    """Return the checkpoint as a Glm model; quantised layers stay so (`QuantisedLinear`).
+
+    `memory` and `offload` are those of `Place`. Raise `ModelMissing` or `ModelFailed`.
+    """
     original = read_config(folder, source)
-    config = glm_config(original, generation)
+    config = _native_config(original) or glm_config(original, generation)
     config.dtype = dtype
     files = shards(folder, source)
-    if original.get("quantization_bit"):
-        _log.warning(
-            "%s: int4 weights are unpacked to %s and take as much memory as if they had never been "
-            "packed",
-            folder,
-            dtype,
-        )
-    width, groups = config.head_dim or 0, config.num_key_value_heads or 0
-    sizes = (config.num_attention_heads * width, groups * width, groups * width)
+    bits = original.get("quantization_bit", 0)
     # On the meta device nothing is allocated: each tensor becomes the model's own as it is read.
     with torch.device("meta"):
         model = GlmForCausalLM(config)
-    try:
-        scales = dict(_read(files, lambda name: name.endswith(_SCALE)))
-        state: dict[str, torch.Tensor] = {}
-        for name, tensor in _read(files, lambda name: not name.endswith(_SCALE)):
-            if tensor.dtype == torch.int8:
-                tensor = _unpack(tensor, scales[name + _SCALE], dtype)
-            for native, part in _native(name, tensor, sizes):
-                state[native] = part.to(device=device, dtype=dtype)
-        missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
-    except KeyError as error:
-        raise ModelFailed(f"{folder} has int4 weights without their scale {error}.") from error
-    except (SafetensorError, OSError, RuntimeError) as error:
-        raise ModelFailed(f"The weights in {folder} cannot be read: {error}") from error
-    if missing or unexpected:
-        odd = ", ".join(sorted([*missing, *unexpected])[:3])
-        raise ModelFailed(f"The weights in {folder} do not fit its config.json: {odd}…")
+        if bits:
+            use_quantised(model.model.layers, bits, dtype)
     # The rotary table isn't in the files: it is computed anew, off the meta device.
-    rotary = model.model.rotary_emb
-    model.model.rotary_emb = type(rotary)(config).to(device)
-    model.requires_grad_(False)
-    model.train(False)
+    model.model.rotary_emb = type(model.model.rotary_emb)(config).to(device)
+    try:
+        place = Place(device, dtype, memory or {}, offload)
+        fill(model, native_tensors(tensors(files), config), place)
+    except (ModelFailed, RuntimeError) as error:
+        raise ModelFailed(f"The weights in {folder} cannot be used: {error}") from error
     return model
 
 
-def _read(
-    files: Iterable[Path], wanted: Callable[[str], bool]
+def _native_config(config: Mapping[str, Any]) -> GlmConfig | None:
+    """Return the config of a folder that `teamglm models` wrote, or that transformers did."""
+    if config.get("model_type") != "glm":
+        return None
+    names = {name: value for name, value in config.items() if name != "quantization_bit"}
+    return GlmConfig(**names)
+
+
+def native_tensors(
+    weights: Iterable[tuple[str, torch.Tensor]], config: GlmConfig
 ) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the wanted tensors, with never more than one file open."""
-    for file in files:
-        with safe_open(file, framework="pt") as shard:
-            for name in shard.keys():  # noqa: SIM118 - not a mapping
-                if name != _DROPPED and wanted(name):
-                    yield name, shard.get_tensor(name)
-
-
-def _native(
-    name: str, tensor: torch.Tensor, sizes: Sequence[int]
-) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield what an original tensor is in Glm: the fused query, key and value are three of these
-    `sizes`."""
-    for pattern, replacement in _NAMES:
-        name = pattern.sub(replacement, name)
-    if _FUSED not in name:
-        yield name, tensor
-        return
-    for part, piece in zip("qkv", torch.split(tensor, list(sizes)), strict=True):
-        yield name.replace(_FUSED, f".self_attn.{part}_proj."), piece
-
-
-def _unpack(packed: torch.Tensor, scale: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """Return the weights of an int4 matrix: two to a byte, the high nibble first, signed."""
-    nibbles = torch.stack((packed >> 4, (packed << 4) >> 4), dim=-1).flatten(1)
-    return (nibbles.float() * scale.float()[:, None]).to(dtype)
+    """Yield original tensors under Glm's names, the fused query, key and value in three."""
+    width, groups = config.head_dim or 0, config.num_key_value_heads or 0
+    sizes = [config.num_attention_heads * width, groups * width, groups * width]
+    for name, tensor in weights:
+        if name == _DROPPED:
+            continue
+        for pattern, replacement in _NAMES:
+            name = pattern.sub(replacement, name)
+        if _FUSED not in name:
+            yield name, tensor
+            continue
+        for part, piece in zip("qkv", torch.split(tensor, sizes), strict=True):
+            # A copy of its own: a part of a tensor would keep the whole of it in memory.
+            yield name.replace(_FUSED, f".self_attn.{part}_proj."), piece.clone()

@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import secrets
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import httpx
-from langchain_core.callbacks import (
-    AsyncCallbackManagerForLLMRun,
-    CallbackManagerForLLMRun,
-)
-from langchain_core.language_models import BaseChatModel
-from langchain_core.language_models.chat_models import generate_from_stream
 from langchain_core.messages import AIMessageChunk, BaseMessage, convert_to_openai_messages
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk
 from pydantic import PrivateAttr
 
 from rag.errors import ModelFailed, ModelMissing
+from rag.models.streaming import BackgroundChat, Put
 
 # The prompt is read in small batches so that a question can be cancelled between them.
 _BATCH = 64
 
 
-class LlamaCppChat(BaseChatModel):
+class LlamaCppChat(BackgroundChat):
     """Chat with a local GGUF model; `load()` opens it, a call may name its `slot`.
 
     A slot keeps the prompt that it saw last, so that calls which share a prefix read it once.
@@ -112,11 +104,28 @@ class LlamaCppChat(BaseChatModel):
         answer = self._http.post("/tokenize", json={"content": text}).raise_for_status()
         return len(answer.json()["tokens"])
 
+    def _begin(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any], put: Put
+    ) -> Callable[[], None]:
+        if self._threads is None:
+            raise ModelFailed(f"The chat model {self.name_shown} is not loaded.")
+        cancelled = threading.Event()
+
+        def work() -> None:
+            try:
+                self._run(messages, stop, put, cancelled, options)
+                put(None)
+            except BaseException as error:
+                put(error)
+
+        self._threads.submit(work)
+        return cancelled.set
+
     def _run(
         self,
         messages: Sequence[BaseMessage],
         stop: list[str] | None,
-        emit: Callable[[ChatGenerationChunk], None],
+        emit: Put,
         cancelled: threading.Event,
         options: dict[str, Any],
     ) -> None:
@@ -153,71 +162,3 @@ class LlamaCppChat(BaseChatModel):
             raise ModelFailed(f"The chat model {self.name_shown} failed: {failure[0]}")
         # A model may say nothing; LangChain takes a stream without any piece for a mistake.
         emit(ChatGenerationChunk(message=AIMessageChunk(content="")))
-
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        loop = asyncio.get_running_loop()
-        pieces: asyncio.Queue[ChatGenerationChunk | None] = asyncio.Queue()
-        cancelled = threading.Event()
-
-        def put(piece: ChatGenerationChunk | None) -> None:
-            with contextlib.suppress(RuntimeError):  # the loop is gone: nobody listens any more
-                loop.call_soon_threadsafe(pieces.put_nowait, piece)
-
-        def work() -> None:
-            try:
-                self._run(messages, stop, put, cancelled, kwargs)
-            finally:
-                put(None)
-
-        running = loop.run_in_executor(self._threads, work)
-        try:
-            while (piece := await pieces.get()) is not None:
-                if run_manager:
-                    await run_manager.on_llm_new_token(str(piece.message.content), chunk=piece)
-                yield piece
-            await running
-        finally:
-            cancelled.set()
-
-    def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> Iterator[ChatGenerationChunk]:
-        pieces: SimpleQueue[ChatGenerationChunk | None] = SimpleQueue()
-        cancelled = threading.Event()
-
-        def work() -> None:
-            try:
-                self._run(messages, stop, pieces.put, cancelled, kwargs)
-            finally:
-                pieces.put(None)
-
-        if self._threads is None:
-            raise ModelFailed(f"The chat model {self.name_shown} is not loaded.")
-        running = self._threads.submit(work)
-        try:
-            while (piece := pieces.get()) is not None:
-                if run_manager:
-                    run_manager.on_llm_new_token(str(piece.message.content), chunk=piece)
-                yield piece
-            running.result()
-        finally:
-            cancelled.set()
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop, run_manager, **kwargs))

@@ -1,31 +1,24 @@
-"""What chat models in process have in common: one worker thread, streams that can be cancelled."""
+"""What chat models with weights of their own in this process have in common."""
 
 from __future__ import annotations
 
-import asyncio
-import queue
 import threading
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams
-from langchain_core.language_models.chat_models import (
-    BaseChatModel,
-    agenerate_from_stream,
-    generate_from_stream,
-)
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr
 from transformers import PreTrainedModel
 
 from rag.errors import ModelFailed, TeamglmError
 from rag.models.generation import Generator, TextStream
+from rag.models.streaming import BackgroundChat, Put
 
 
 class ChatTokenizer(Protocol):
@@ -45,10 +38,7 @@ class ChatTokenizer(Protocol):
         """Return the text of `tokens`, without the special ones."""
 
 
-_Put = Callable[[ChatGenerationChunk | BaseException | None], None]
-
-
-class LocalChat(BaseChatModel):
+class LocalChat(BackgroundChat):
     """A chat model whose weights `load` opens; requests are answered one after the other."""
 
     folder: Path
@@ -120,82 +110,15 @@ class LocalChat(BaseChatModel):
         """Return the length of the prompt that these messages become."""
         return len(self._loaded()[0].prompt(messages))
 
-    def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> Iterator[ChatGenerationChunk]:
-        arrived: queue.SimpleQueue[ChatGenerationChunk | BaseException | None] = queue.SimpleQueue()
-        cancelled = threading.Event()
-        self._submit(messages, stop, kwargs, arrived.put, cancelled)
-        try:
-            while (item := arrived.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            cancelled.set()
-
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        arrived: asyncio.Queue[ChatGenerationChunk | BaseException | None] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        cancelled = threading.Event()
-
-        def put(item: ChatGenerationChunk | BaseException | None) -> None:
-            try:
-                loop.call_soon_threadsafe(arrived.put_nowait, item)
-            except RuntimeError:  # the loop was closed: nobody listens any more
-                cancelled.set()
-
-        self._submit(messages, stop, kwargs, put, cancelled)
-        try:
-            while (item := await arrived.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
-        finally:
-            cancelled.set()
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop, **kwargs))
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, **kwargs))
-
     def _loaded(self) -> tuple[ChatTokenizer, Generator, ThreadPoolExecutor]:
         if self._tokenizer is None or self._generator is None or self._worker is None:
             raise ModelFailed(f"The chat model {self.name_shown} is not loaded.")
         return self._tokenizer, self._generator, self._worker
 
-    def _submit(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None,
-        options: dict[str, Any],
-        put: _Put,
-        cancelled: threading.Event,
-    ) -> None:
-        """Queue one request for the worker; `put` gets its chunks, then None or what went wrong."""
+    def _begin(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any], put: Put
+    ) -> Callable[[], None]:
+        cancelled = threading.Event()
         closed = ModelFailed(f"The chat model {self.name_shown} was closed before it had answered.")
 
         def work() -> None:
@@ -212,6 +135,7 @@ class LocalChat(BaseChatModel):
 
         future = self._loaded()[2].submit(work)
         future.add_done_callback(lambda done: put(closed) if done.cancelled() else None)
+        return cancelled.set
 
     def _chunks(
         self,

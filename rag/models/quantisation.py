@@ -18,6 +18,7 @@ _LARGEST = {4: 7, 8: 127}
 # What int4 kernels take for a group of columns that share a scale, the best first.
 _GROUPS = (128, 64, 32)
 _INNER_TILES = 8
+_BLOCK = 4096
 
 
 def quantise_rows(weight: torch.Tensor, bits: Bits) -> tuple[torch.Tensor, torch.Tensor]:
@@ -85,8 +86,14 @@ class QuantisedLinear(nn.Module):
             return
         self.group = next(group for group in _GROUPS if columns % group == 0)
         if device == "cpu":
-            levels = unpack_rows(self.weight, 4).to(torch.int32).add_(8)
-            self.weight = torch.ops.aten._convert_weight_to_int4pack_for_cpu(levels, 1)
+            # In blocks, because the packing reads four bytes for each weight.
+            blocks = [
+                torch.ops.aten._convert_weight_to_int4pack_for_cpu(
+                    unpack_rows(part, 4).to(torch.int32).add_(8), 1
+                )
+                for part in torch.split(self.weight, _BLOCK)
+            ]
+            self.weight = torch.cat(blocks)
         elif device == "cuda" and columns % (16 * _INNER_TILES) == 0:
             # From signed nibbles to 0..15: the sign bit of each is flipped.
             levels = self.weight.view(torch.uint8) ^ 0x88

@@ -12,14 +12,14 @@ from typing import Any, cast
 import httpx
 import openai
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models.chat_models import agenerate_from_stream, generate_from_stream
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import Field, SecretStr
 
 from rag.errors import ModelFailed, ModelMissing
 from rag.language import HAN
+from rag.models.streaming import StreamedChat
 
 _HAN = re.compile(f"[{HAN}]")
 _CHARACTERS_A_TOKEN = 3.5
@@ -38,7 +38,7 @@ class _Progress:
         self.finished |= bool((chunk.generation_info or {}).get("finish_reason"))
 
 
-class ServerChat(BaseChatOpenAI):
+class ServerChat(StreamedChat, BaseChatOpenAI):
     """Chat over HTTP, streamed; make it with `server_chat`."""
 
     # BaseChatOpenAI and not ChatOpenAI: the latter renames max_tokens, which only OpenAI knows.
@@ -93,7 +93,7 @@ class ServerChat(BaseChatOpenAI):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         with self._plainly() as progress:
-            for chunk in super()._stream(messages, stop, **_understood(kwargs)):
+            for chunk in super()._stream(messages, stop, run_manager, **_understood(kwargs)):
                 progress.note(chunk)
                 yield chunk
             if not progress.finished:
@@ -108,7 +108,7 @@ class ServerChat(BaseChatOpenAI):
     ) -> AsyncIterator[ChatGenerationChunk]:
         stream = cast(
             AsyncGenerator[ChatGenerationChunk],
-            super()._astream(messages, stop, **_understood(kwargs)),
+            super()._astream(messages, stop, run_manager, **_understood(kwargs)),
         )
         # Closed here and not by the garbage collector: the server stops when we hang up.
         with self._plainly() as progress:
@@ -118,24 +118,6 @@ class ServerChat(BaseChatOpenAI):
                     yield chunk
             if not progress.finished:
                 raise self._broken_off()
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop, **kwargs))
-
-    async def _agenerate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop, **kwargs))
 
     @contextmanager
     def _plainly(self) -> Iterator[_Progress]:

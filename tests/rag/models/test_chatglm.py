@@ -126,7 +126,7 @@ def test_each_generation_stretches_positions_in_its_own_way() -> None:
         ("add_bias_linear", True),
         ("original_rope", False),
         ("pre_seq_len", 128),
-        ("quantization_bit", 8),
+        ("quantization_bit", 3),
         ("position_encoding_2d", True),
     ],
 )
