@@ -20,6 +20,7 @@ from bot.handlers.ask import Ask
 from bot.handlers.explain import explain
 from bot.handlers.forget import Forget
 from bot.handlers.index import Index
+from bot.handlers.passage import OpenPassage
 from bot.handlers.remember import Remember
 from bot.handlers.search import Search
 from bot.handlers.sources import Sources
@@ -142,6 +143,7 @@ class App:
             Upload(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Remember(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Sources(self.records),
+            OpenPassage(self.records),
             Forget(self.indexer, self.records, needs=[self.knowledge]),
             Index(self.indexer, self.records, self.folders, needs=[self.knowledge]),
         ]

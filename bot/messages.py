@@ -41,7 +41,7 @@ class Request:
     """The platform's own id of the event: the same event delivered twice has the same id."""
     platform: str
     command: str
-    """Names the handler: ask, search, summarise, upload, remember, sources, forget, index."""
+    """Names the handler: ask, search, summarise, upload, remember, sources, open, forget, index."""
     text: str
     user: str
     conversation: str

@@ -76,6 +76,10 @@ PHRASES: dict[str, tuple[str, str]] = {
         "{failed} failed.",
         "新增 {added}，更新 {updated}，未变 {unchanged}，移除 {removed}，失败 {failed}。",
     ),
+    "passage_gone": (
+        "{name} has changed since: that passage is no longer in it.",
+        "{name} 之后有改动，这段内容已不在其中。",
+    ),
     "searched_none": ("Nothing was found.", "没有找到任何内容。"),
     # What went wrong, and what to do
     "empty_question": ("Please write a question.", "请输入问题。"),
