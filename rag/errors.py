@@ -40,5 +40,9 @@ class ModelFailed(TeamglmError):
     """A model could not be loaded or broke while it was answering."""
 
 
+class ModelBusy(TeamglmError):
+    """Too many requests wait for the model."""
+
+
 class StoreUnavailable(TeamglmError):
     """The data folder cannot be opened or written; the text says which and why."""

@@ -9,6 +9,7 @@ from bot.phrases import say
 from rag.errors import (
     DocumentCode,
     DocumentError,
+    ModelBusy,
     ModelFailed,
     ModelMissing,
     StoreUnavailable,
@@ -38,6 +39,8 @@ def explain(error: Exception, language: Language) -> str | None:
         )
     if isinstance(error, AnswerTimeout):
         return say(language, "took_too_long")
+    if isinstance(error, ModelBusy):
+        return say(language, "busy")
     if isinstance(error, QuestionTooLong):
         return say(language, "question_too_long")
     if isinstance(error, DocumentError):

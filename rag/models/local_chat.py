@@ -1,14 +1,15 @@
-"""What chat models with weights of their own in this process have in common."""
+"""What chat models with weights of their own in this process have in common: an engine, streams."""
 
 from __future__ import annotations
 
-import threading
+import asyncio
+import queue
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -17,8 +18,10 @@ from pydantic import Field, PrivateAttr
 from transformers import PreTrainedModel
 
 from rag.errors import ModelFailed, TeamglmError
-from rag.models.generation import Generator, TextStream
-from rag.models.streaming import BackgroundChat, Put
+from rag.models.engine import Engine, Request
+from rag.models.engine_slots import runner_for
+from rag.models.generation import TextStream
+from rag.models.streaming import StreamedChat
 
 
 class ChatTokenizer(Protocol):
@@ -38,8 +41,12 @@ class ChatTokenizer(Protocol):
         """Return the text of `tokens`, without the special ones."""
 
 
-class LocalChat(BackgroundChat):
-    """A chat model whose weights `load` opens; requests are answered one after the other."""
+_Item = int | BaseException | None
+
+
+class LocalChat(StreamedChat):
+    """A chat model whose weights `load` opens; many requests are answered at once, in turn by the
+    `user` that a call may name."""
 
     folder: Path
     """The checkpoint's folder."""
@@ -53,15 +60,17 @@ class LocalChat(BackgroundChat):
     """`float32`, `bfloat16`, `float16`; `auto` takes what suits the device and the checkpoint."""
     context_window: int = Field(default=4096, gt=0)
     """Tokens of prompt and answer together; `load` lowers it to what the checkpoint can."""
+    slots: int = Field(default=4, gt=0)
+    """Requests answered at once; each may take the memory of a whole context window."""
+    waiting: int = Field(default=64, gt=0)
+    """Requests that may wait for a slot; more raise `ModelBusy`."""
     max_tokens: int = Field(default=512, gt=0)
     temperature: float = Field(default=0.0, ge=0)
     seed: int | None = None
     stop: list[str] | None = None
 
     _tokenizer: ChatTokenizer | None = PrivateAttr(default=None)
-    _generator: Generator | None = PrivateAttr(default=None)
-    _worker: ThreadPoolExecutor | None = PrivateAttr(default=None)
-    _closing: threading.Event = PrivateAttr(default_factory=threading.Event)
+    _engine: Engine | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
         """Name the model after its folder where it has no other name."""
@@ -83,22 +92,20 @@ class LocalChat(BackgroundChat):
 
     def load(self) -> None:
         """Open the weights, which blocks; raise `ModelMissing` or `ModelFailed`."""
-        if self._worker is not None:
+        if self._engine is not None:
             return
         self._tokenizer, model = self._open()
         limit = getattr(model.config, "max_position_embeddings", None) or self.context_window
         self.context_window = min(self.context_window, int(limit))
-        self._generator = Generator(model)
-        self._closing.clear()
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="chat-model")
+        runner = runner_for(model, slots=self.slots, length=self.context_window)
+        self._engine = Engine(runner, queue=self.waiting)
 
     def close(self) -> None:
         """End what is being generated and let go of the weights; `load` opens them again."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            self._closing.set()
-            worker.shutdown(wait=True, cancel_futures=True)
-            self._tokenizer = self._generator = None
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.close()
+            self._tokenizer = None
 
     def get_token_ids(self, text: str) -> list[int]:
         """Return the tokens of plain text."""
@@ -110,80 +117,130 @@ class LocalChat(BackgroundChat):
         """Return the length of the prompt that these messages become."""
         return len(self._loaded()[0].prompt(messages))
 
-    def _loaded(self) -> tuple[ChatTokenizer, Generator, ThreadPoolExecutor]:
-        if self._tokenizer is None or self._generator is None or self._worker is None:
-            raise ModelFailed(f"The chat model {self.name_shown} is not loaded.")
-        return self._tokenizer, self._generator, self._worker
-
-    def _begin(
-        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any], put: Put
-    ) -> Callable[[], None]:
-        cancelled = threading.Event()
-        closed = ModelFailed(f"The chat model {self.name_shown} was closed before it had answered.")
-
-        def work() -> None:
-            try:
-                for chunk in self._chunks(messages, stop, options, cancelled):
-                    put(chunk)
-                put(closed if self._closing.is_set() else None)
-            except TeamglmError as error:
-                put(error)
-            except Exception as error:
-                failure = ModelFailed(f"The chat model {self.name_shown} failed: {error}")
-                failure.__cause__ = error
-                put(failure)
-
-        future = self._loaded()[2].submit(work)
-        future.add_done_callback(lambda done: put(closed) if done.cancelled() else None)
-        return cancelled.set
-
-    def _chunks(
+    def _stream(
         self,
         messages: list[BaseMessage],
-        stop: list[str] | None,
-        options: dict[str, Any],
-        cancelled: threading.Event,
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        if self._tokenizer is None or self._generator is None:
-            return
-        prompt = self._tokenizer.prompt(messages)
-        room = self.context_window - len(prompt)
+        tokenizer, engine = self._loaded()
+        arrived: queue.SimpleQueue[_Item] = queue.SimpleQueue()
+        answer = self._answer(tokenizer, tokenizer.prompt(messages), stop)
+        request = self._request(answer, kwargs, arrived.put)
+        engine.submit(request)
+        try:
+            while not answer.done and (item := arrived.get()) is not None:
+                if piece := answer.add(self._token(item)):
+                    if run_manager:
+                        run_manager.on_llm_new_token(piece.text, chunk=piece)
+                    yield piece
+            yield answer.last()
+        finally:
+            engine.cancel(request)
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        tokenizer, engine = self._loaded()
+        arrived: asyncio.Queue[_Item] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+        # Long prompts take milliseconds: too long for the event loop.
+        prompt = await asyncio.to_thread(tokenizer.prompt, messages)
+        answer = self._answer(tokenizer, prompt, stop)
+        request = self._request(
+            answer, kwargs, lambda item: loop.call_soon_threadsafe(arrived.put_nowait, item)
+        )
+        engine.submit(request)
+        try:
+            while not answer.done and (item := await arrived.get()) is not None:
+                if piece := answer.add(self._token(item)):
+                    if run_manager:
+                        await run_manager.on_llm_new_token(piece.text, chunk=piece)
+                    yield piece
+            yield answer.last()
+        finally:
+            engine.cancel(request)
+
+    def _loaded(self) -> tuple[ChatTokenizer, Engine]:
+        if self._tokenizer is None or self._engine is None:
+            raise ModelFailed(f"The chat model {self.name_shown} is not loaded.")
+        return self._tokenizer, self._engine
+
+    def _answer(
+        self, tokenizer: ChatTokenizer, prompt: Sequence[int], stop: list[str] | None
+    ) -> _Answer:
+        return _Answer(tokenizer, prompt, stop or self.stop or [], self.name_shown)
+
+    def _request(
+        self, answer: _Answer, options: dict[str, Any], put: Callable[[_Item], Any]
+    ) -> Request:
+        room = self.context_window - len(answer.prompt)
         if room < 1:
             raise ModelFailed(
-                f"The prompt has {len(prompt)} tokens, but the model reads {self.context_window} "
-                "with its answer: ask a shorter question or less of the documents."
+                f"The prompt has {len(answer.prompt)} tokens, but the model reads "
+                f"{self.context_window} with its answer: ask a shorter question or less of the "
+                "documents."
             )
-        ends, text = (
-            self._tokenizer.ends,
-            TextStream(self._tokenizer.decode, stop or self.stop or []),
-        )
-        written, reason = 0, "length"
-        for token in self._generator.tokens(
-            prompt,
+        return Request(
+            answer.prompt,
             limit=min(room, options.get("max_tokens") or self.max_tokens),
-            ends=ends,
-            cancelled=lambda: cancelled.is_set() or self._closing.is_set(),
+            put=put,
+            ends=answer.ends,
             temperature=options.get("temperature", self.temperature),
             seed=options.get("seed", self.seed),
-        ):
-            written += 1
-            if token in ends:
-                reason = "stop"
-                break
-            if piece := text.add(token):
-                yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
-            if text.stopped:
-                reason = "stop"
-                break
-        yield ChatGenerationChunk(
+            user=options.get("user") or "",
+        )
+
+    def _token(self, item: int | BaseException) -> int:
+        """Return the token that has come, or raise what has come instead."""
+        if isinstance(item, TeamglmError):
+            raise item
+        if isinstance(item, BaseException):
+            raise ModelFailed(f"The chat model {self.name_shown} failed: {item}") from item
+        return item
+
+
+class _Answer:
+    """An answer in the making: tokens in, chunks out."""
+
+    def __init__(
+        self, tokenizer: ChatTokenizer, prompt: Sequence[int], stops: Sequence[str], name: str
+    ) -> None:
+        self.prompt = prompt
+        self.ends = tokenizer.ends
+        self.done = False
+        self._name = name
+        self._text = TextStream(tokenizer.decode, stops)
+        self._written = 0
+
+    def add(self, token: int) -> ChatGenerationChunk | None:
+        """Return the text that is certain with this token, if any."""
+        self._written += 1
+        if token in self.ends:
+            self.done = True
+            return None
+        piece = self._text.add(token)
+        self.done = self._text.stopped
+        return ChatGenerationChunk(message=AIMessageChunk(content=piece)) if piece else None
+
+    def last(self) -> ChatGenerationChunk:
+        """Return the rest of the text, with what is known of the whole."""
+        usage = UsageMetadata(
+            input_tokens=len(self.prompt),
+            output_tokens=self._written,
+            total_tokens=len(self.prompt) + self._written,
+        )
+        return ChatGenerationChunk(
             message=AIMessageChunk(
-                content=text.finish(),
-                usage_metadata=UsageMetadata(
-                    input_tokens=len(prompt),
-                    output_tokens=written,
-                    total_tokens=len(prompt) + written,
-                ),
-                chunk_position="last",
+                content=self._text.finish(), usage_metadata=usage, chunk_position="last"
             ),
-            generation_info={"finish_reason": reason, "model_name": self.name_shown},
+            generation_info={
+                "finish_reason": "stop" if self.done else "length",
+                "model_name": self._name,
+            },
         )

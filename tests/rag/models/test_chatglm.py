@@ -15,7 +15,8 @@ from safetensors.torch import load_file, save_file
 
 from rag.errors import ModelFailed, ModelMissing
 from rag.models.chatglm import ChatGLM
-from rag.models.generation import Generator
+from rag.models.engine import Engine
+from rag.models.engine_slots import runner_for
 from rag.models.glm_tokenizer import GlmTokenizer
 from rag.models.glm_weights import Generation, glm_config, open_glm
 from tests.rag.models import small_glm
@@ -68,15 +69,13 @@ def test_golden_checkpoint_agrees_with_the_original_code(name: str) -> None:
     model = opened(folder, "chatglm3" if "chatglm3" in name else "chatglm2")
     reference = json.loads((folder / "reference.json").read_text())
     expected = np.load(folder / "logits.npz")
-    generator = Generator(model)
+    engine = Engine(runner_for(model, slots=2, length=512))
     for at, prompt in enumerate(reference["prompts"]):
         difference = np.abs(logits(model, prompt).numpy() - expected[f"prompt{at}"])
         assert difference.max() < 1e-4
         wanted = reference["greedy"][at]
-        tokens = generator.tokens(
-            prompt, limit=len(wanted), ends=frozenset(), cancelled=lambda: False
-        )
-        assert list(tokens) == wanted
+        assert list(engine.tokens(prompt, limit=len(wanted))) == wanted
+    engine.close()
     if "batch_greedy" in reference:
         assert batch_greedy(model, reference["prompts"]) == reference["batch_greedy"]
 

@@ -78,7 +78,7 @@ class Gate:
         self.steps = 0
         self.reached = threading.Event()
         self.open = threading.Event()
-        network = cast(Any, model._loaded()[1])._model
+        network = cast(Any, model._loaded()[1])._runner.model
         network.register_forward_pre_hook(self._wait)
 
     def _wait(self, *_: Any) -> None:
@@ -154,7 +154,9 @@ async def test_cancelling_the_task_while_the_prompt_is_read_ends_it(
     assert gate.steps == 2
 
 
-async def test_request_cancelled_while_it_waits_is_never_begun(model: TransformersChat) -> None:
+async def test_request_cancelled_while_it_waits_is_never_begun(folder: Path) -> None:
+    model = TransformersChat(folder=folder, slots=1)
+    model.load()
     gate = Gate(model)
     first = asyncio.ensure_future(model.ainvoke(QUESTION, max_tokens=2))
     await reached(gate)
@@ -166,6 +168,7 @@ async def test_request_cancelled_while_it_waits_is_never_begun(model: Transforme
     gate.open.set()
     await first
     assert gate.steps == 2
+    model.close()
 
 
 async def test_two_at_once_are_both_answered(model: TransformersChat) -> None:
@@ -179,8 +182,9 @@ async def test_closing_the_model_tells_everyone_who_waits(model: TransformersCha
     gate = Gate(model)
     answers = [asyncio.ensure_future(model.ainvoke(QUESTION)) for _ in range(2)]
     await reached(gate)
+    engine = model._loaded()[1]
     closing = asyncio.ensure_future(asyncio.to_thread(model.close))
-    await asyncio.to_thread(model._closing.wait, 30)
+    await asyncio.to_thread(engine._closed.wait, 30)
     gate.open.set()
     await closing
     for answer in answers:
@@ -203,7 +207,7 @@ async def test_failure_of_the_model_is_told_and_the_next_request_answered(
     def fail(*_: Any) -> None:
         raise RuntimeError("out of memory")
 
-    hook = cast(Any, model._loaded()[1])._model.register_forward_pre_hook(fail)
+    hook = cast(Any, model._loaded()[1])._runner.model.register_forward_pre_hook(fail)
     with pytest.raises(ModelFailed, match="out of memory"):
         await model.ainvoke(QUESTION)
     hook.remove()
