@@ -1,57 +1,38 @@
-"""A local Slack: Socket Mode, the Web API and files over real sockets.
+"""A local Slack: Socket Mode, signed HTTP, the Web API and files over real sockets.
 
-The double keeps what a workspace keeps (channels, members, messages, files), refuses what Slack
-refuses, and checks every outgoing message against Slack's own schema where it is at hand, and
-against the documented limits.
+What people do in it is in `slack_people`, what the workspace keeps and refuses in
+`slack_workspace`, and the payloads, with the field sets that Slack publishes, in `slack_payloads`.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import hmac
 import json
+import time
 from collections import defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
+import aiohttp
 from aiohttp import WSMsgType, web
 
 from tests.doubles import slack_payloads as payloads
-from tests.doubles.slack_payloads import BOT, BOT_USER, TEAM, Json
+from tests.doubles.slack_payloads import BOT_USER, TEAM, Json
+from tests.doubles.slack_people import People
+from tests.doubles.slack_workspace import Call, Message
+
+__all__ = ["Answer", "Call", "Message", "SlackDouble", "rate_limited"]
 
 BOT_TOKEN = "xoxb-double-bot-token"
 APP_TOKEN = "xapp-double-app-token"
+SIGNING_SECRET = "double-signing-secret"
 LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Slack</title></head><body>Sign in</body></html>"
-POST_LIMIT = 40_000
-UPDATE_LIMIT = 4_000
-BLOCKS_LIMIT = 50
 PATIENCE = 30.0
 """Seconds after which something that a test waits for is taken never to happen."""
-
-
-@dataclass
-class Message:
-    """A message of the bot's, with every text that it has had."""
-
-    channel: str
-    ts: str
-    thread_ts: str | None
-    args: Json
-    texts: list[str] = field(default_factory=list)
-    deleted: bool = False
-
-    @property
-    def text(self) -> str:
-        return self.texts[-1]
-
-
-@dataclass
-class Call:
-    """One call of the Web API, with its arguments from query, form and JSON together."""
-
-    method: str
-    args: Json
 
 
 @dataclass
@@ -65,39 +46,42 @@ class Answer:
     """Do what was asked all the same, as when only the answer is lost."""
 
 
+def sign(body: bytes, at: float, secret: str = SIGNING_SECRET) -> dict[str, str]:
+    """Return the headers with which Slack signs a request."""
+    stamp = str(int(at))
+    digest = hmac.new(secret.encode(), f"v0:{stamp}:".encode() + body, hashlib.sha256).hexdigest()
+    return {"x-slack-request-timestamp": stamp, "x-slack-signature": f"v0={digest}"}
+
+
 def rate_limited(seconds: int = 1) -> Answer:
     return Answer(429, {"ok": False, "error": "ratelimited"}, {"Retry-After": str(seconds)})
 
 
-class SlackDouble:
-    """`async with SlackDouble() as slack` serves a workspace at `slack.api_url`."""
+class SlackDouble(People):
+    """`async with SlackDouble() as slack` serves a workspace at `slack.api_url`.
+
+    Events come over Socket Mode, or signed to `events_url` where that is set.
+    """
 
     bot_token = BOT_TOKEN
     app_token = APP_TOKEN
+    signing_secret = SIGNING_SECRET
     bot_user = BOT_USER
     team = TEAM
 
     def __init__(self, *, enterprise: str | None = None, patience: float = PATIENCE) -> None:
-        self.enterprise = enterprise
+        super().__init__(enterprise=enterprise)
         self._patience = patience
-        self.channels: dict[str, Json] = {"C0GENERAL": {}, "C0SECOND": {}}
-        self.members: dict[str, list[str]] = {"U0ANN": ["C0GENERAL"]}
-        self.locales: dict[str, str] = {"U0ANN": "en-US"}
-        self.files: dict[str, tuple[Json, bytes]] = {}
-        self.page_size = 2
-        self.calls: list[Call] = []
-        self.messages: list[Message] = []
+        self.events_url: str | None = None
         self.responses: list[Json] = []
         """What was sent to response URLs."""
         self.fetched: list[tuple[str, str | None]] = []
         """Paths of files that were asked for, with their Authorization header."""
         self.acks: dict[str, Json | None] = {}
         self.connections = 0
+        self._silenced: set[web.WebSocketResponse] = set()
         self._scripts: defaultdict[str, deque[Answer]] = defaultdict(deque)
-        self._violations: list[str] = []
         self._sockets: list[web.WebSocketResponse] = []
-        self._changed = asyncio.Condition()
-        self._count = 0
         app = web.Application()
         app.router.add_route("*", "/api/{method}", self._api)
         app.router.add_get("/link", self._link)
@@ -127,77 +111,6 @@ class SlackDouble:
         if error is None:
             assert not self._violations, self._violations
 
-    # What people do
-
-    async def say(
-        self,
-        text: str,
-        *,
-        channel: str = "C0GENERAL",
-        user: str = "U0ANN",
-        thread_ts: str | None = None,
-        files: Iterable[Json] = (),
-        twin: bool = True,
-        external: bool = False,
-    ) -> str:
-        """Post a message; where it mentions the bot, its `app_mention` twin comes too. Return
-        its ts when all events are acknowledged."""
-        ts = self.next_ts()
-        said: Json = {
-            "user": user,
-            "channel": channel,
-            "ts": ts,
-            "thread_ts": thread_ts,
-            "files": list(files),
-        }
-        events = [payloads.message(text, **said)]
-        if f"<@{BOT_USER}>" in text and twin and channel[0] != "D":
-            events.append(payloads.app_mention(text, **said))
-        for event in events:
-            await self.send_event(event, external=external)
-        return ts
-
-    async def mention(self, text: str, **where: Any) -> str:
-        """Post a message that mentions the bot; as `say`."""
-        return await self.say(f"<@{BOT_USER}> {text}", **where)
-
-    async def command(
-        self,
-        command: str,
-        text: str = "",
-        *,
-        channel: str = "C0GENERAL",
-        user: str = "U0ANN",
-    ) -> Json | None:
-        """Give a slash command; return what it was acknowledged with."""
-        payload = payloads.slash_command(
-            command,
-            text,
-            user=user,
-            channel=channel,
-            trigger_id=f"trigger.{self._next()}",
-            response_url=f"{self.origin}/commands/{TEAM}/{self._next()}/secret",
-        )
-        return await self.send_envelope("slash_commands", payload, accepts_response_payload=True)
-
-    def add_file(
-        self,
-        name: str,
-        content: bytes,
-        mimetype: str = "application/octet-stream",
-        *,
-        mode: str = "hosted",
-        user: str = "U0ANN",
-        **fields: Any,
-    ) -> Json:
-        """Keep a file; return it as messages carry it, with some fields changed."""
-        id = f"F0{self._next():06d}"
-        known = payloads.file(
-            name, content, mimetype, id=id, user=user, origin=self.origin, mode=mode
-        )
-        self.files[id] = (known, content)
-        return known | fields
-
     # What Slack does
 
     def script(self, method: str, *answers: Answer) -> None:
@@ -226,13 +139,50 @@ class SlackDouble:
 
     async def send_envelope(self, kind: str, payload: Json, **fields: Any) -> Json | None:
         """Send an envelope to the newest connection; return what it is acknowledged with."""
+        if self.events_url is not None:
+            return await self._send_signed(kind, payload, fields)
         await self.until(lambda: any(not socket.closed for socket in self._sockets))
         id = f"envelope-{self._next()}"
         envelope = {"envelope_id": id, "type": kind, "accepts_response_payload": False, **fields}
         socket = next(each for each in reversed(self._sockets) if not each.closed)
+        if socket in self._silenced:
+            raise ConnectionError("nobody is there")
         await socket.send_json(envelope | {"payload": payload})
         await self.until(lambda: id in self.acks)
         return self.acks[id]
+
+    async def _send_signed(self, kind: str, payload: Json, fields: Json) -> Json | None:
+        """Send a payload as Slack does over HTTP; return what it is acknowledged with."""
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        if kind == "events_api":
+            body = json.dumps(payload).encode()
+            headers["content-type"] = "application/json"
+            if fields.get("retry_attempt"):
+                headers["x-slack-retry-num"] = str(fields["retry_attempt"])
+                headers["x-slack-retry-reason"] = "http_timeout"
+        elif kind == "slash_commands":
+            known = {key: value for key, value in payload.items() if value is not None}
+            body = aiohttp.FormData(known)()._value
+        else:
+            body = aiohttp.FormData({"payload": json.dumps(payload)})()._value
+        status, answer = await self.post_signed(body, headers)
+        assert status == 200, (status, answer)
+        if answer.startswith(b"{"):
+            acknowledged: Json = json.loads(answer)
+            return acknowledged
+        return {"text": answer.decode()} if answer else None
+
+    async def post_signed(
+        self, body: bytes, headers: dict[str, str], *, at: float | None = None
+    ) -> tuple[int, bytes]:
+        """Post bytes to the bot with Slack's signature of them; return its answer."""
+        assert self.events_url is not None
+        signed = headers | sign(body, time.time() if at is None else at)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(self.events_url, data=body, headers=signed) as response,
+        ):
+            return response.status, await response.read()
 
     async def refresh(self) -> None:
         """Ask the client to connect anew, as Slack does every few hours; wait until it has."""
@@ -243,6 +193,12 @@ class SlackDouble:
                 {"type": "disconnect", "reason": "refresh_requested", "debug_info": info}
             )
         await self.until(lambda: self.connections > before)
+
+    async def fall_silent(self) -> None:
+        """Keep the connections open and answer nothing on them, not even pings."""
+        for socket in self._sockets:
+            socket._autoping = False
+            self._silenced.add(socket)
 
     async def drop(self) -> None:
         """Close every connection without a word."""
@@ -280,13 +236,6 @@ class SlackDouble:
     def count(self, method: str) -> int:
         return sum(call.method == method for call in self.calls)
 
-    def next_ts(self) -> str:
-        return f"17000{self._next():05d}.000100"
-
-    def _next(self) -> int:
-        self._count += 1
-        return self._count
-
     async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
@@ -303,7 +252,7 @@ class SlackDouble:
         await socket.send_json({"type": "hello"} | hello)
         await self._notify()
         async for frame in socket:
-            if frame.type is WSMsgType.TEXT:
+            if frame.type is WSMsgType.TEXT and socket not in self._silenced:
                 answer = json.loads(frame.data)
                 self.acks[answer["envelope_id"]] = answer.get("payload")
                 await self._notify()
@@ -328,7 +277,7 @@ class SlackDouble:
             body = await self._answer(call, request.headers.get("Authorization"))
             if scripted is not None:
                 return web.json_response(scripted.body, status=scripted.status)
-            return web.json_response(body)
+            return web.json_response(body, headers={"x-oauth-scopes": self.scopes})
         finally:
             await self._notify()
 
@@ -336,100 +285,11 @@ class SlackDouble:
         socket_mode = call.method == "apps.connections.open"
         if authorization != f"Bearer {APP_TOKEN if socket_mode else BOT_TOKEN}":
             return {"ok": False, "error": "invalid_auth"}
-        handler: Callable[[Json], Awaitable[Json]] | None
-        handler = getattr(self, "_" + call.method.replace(".", "_"), None)
-        if handler is None:
-            return {"ok": False, "error": "unknown_method"}
-        answer = await handler(call.args)
+        answer = await self._call(call.method, call.args)
         return {"ok": "error" not in answer, **answer}
 
     async def _apps_connections_open(self, args: Json) -> Json:
         return {"url": self.origin.replace("http", "ws") + "/link"}
-
-    async def _auth_test(self, args: Json) -> Json:
-        me = {"team_id": TEAM, "user_id": BOT_USER, "bot_id": BOT, "is_enterprise_install": False}
-        names = {"url": "https://team.slack.com/", "team": "Team", "user": "teamglm"}
-        return me | names | ({"enterprise_id": self.enterprise} if self.enterprise else {})
-
-    async def _chat_postMessage(self, args: Json) -> Json:
-        channel = args["channel"]
-        if channel[0] == "U":
-            channel = f"D{channel[1:]}"
-        elif channel[0] != "D" and channel not in self.channels:
-            return {"error": "channel_not_found"}
-        elif self.channels.get(channel, {}).get("is_member") is False:
-            return {"error": "not_in_channel"}
-        if problem := payloads.violation("ChatPostMessage", args):
-            self._violations.append(problem)
-        if error := self._fits(args, POST_LIMIT):
-            return {"error": error}
-        message = Message(channel, self.next_ts(), args.get("thread_ts"), args, [args["text"]])
-        self.messages.append(message)
-        return {"channel": channel, "ts": message.ts, "message": {"text": message.text}}
-
-    async def _chat_update(self, args: Json) -> Json:
-        message = self._find(args)
-        if message is None:
-            return {"error": "message_not_found"}
-        same = {key: args[key] for key in ("channel", "text", "blocks") if key in args}
-        if problem := payloads.violation("ChatPostMessage", same):
-            self._violations.append(problem)
-        if error := self._fits(args, UPDATE_LIMIT):
-            return {"error": error}
-        message.texts.append(args["text"])
-        message.args = message.args | args
-        return {"channel": message.channel, "ts": message.ts, "text": message.text}
-
-    async def _chat_delete(self, args: Json) -> Json:
-        message = self._find(args)
-        if message is None:
-            return {"error": "message_not_found"}
-        message.deleted = True
-        return {"channel": message.channel, "ts": message.ts}
-
-    def _find(self, args: Json) -> Message | None:
-        return next(
-            (
-                each
-                for each in self.messages
-                if (each.channel, each.ts) == (args["channel"], args["ts"]) and not each.deleted
-            ),
-            None,
-        )
-
-    def _fits(self, args: Json, limit: int) -> str | None:
-        if not str(args.get("text") or "").strip() and not args.get("blocks"):
-            return "no_text"
-        too_many = len(args.get("blocks") or ()) > BLOCKS_LIMIT
-        if len(args.get("text") or "") > limit or too_many:
-            self._violations.append("a message is too long")
-            return "msg_too_long"
-        return None
-
-    async def _conversations_info(self, args: Json) -> Json:
-        if args["channel"] not in self.channels:
-            return {"error": "channel_not_found"}
-        about = {"id": args["channel"], "is_channel": True, "is_ext_shared": False}
-        return {"channel": about | self.channels[args["channel"]]}
-
-    async def _users_conversations(self, args: Json) -> Json:
-        channels = self.members.get(args["user"], [])
-        start = int(args.get("cursor") or 0)
-        end = start + min(self.page_size, int(args.get("limit", 100)))
-        cursor = str(end) if end < len(channels) else ""
-        page = [{"id": channel, "is_channel": True} for channel in channels[start:end]]
-        return {"channels": page, "response_metadata": {"next_cursor": cursor}}
-
-    async def _users_info(self, args: Json) -> Json:
-        user = args["user"]
-        if user not in self.locales:
-            return {"error": "user_not_found"}
-        return {"user": {"id": user, "team_id": TEAM, "locale": self.locales[user]}}
-
-    async def _files_info(self, args: Json) -> Json:
-        if args["file"] not in self.files:
-            return {"error": "file_not_found"}
-        return {"file": self.files[args["file"]][0]}
 
     async def _file(self, request: web.Request) -> web.Response:
         self.fetched.append((request.path, request.headers.get("Authorization")))

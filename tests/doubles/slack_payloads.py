@@ -18,21 +18,27 @@ Json = dict[str, Any]
 
 
 @cache
-def _validator(name: str) -> Any:
-    schema = SCHEMAS / f"slack_{name}.schema.json"
-    if not schema.exists() or find_spec("jsonschema") is None:
+def _validator(name: str, part: str | None) -> Any:
+    file = SCHEMAS / f"slack_{name}.schema.json"
+    if not file.exists() or find_spec("jsonschema") is None:
         return None
     import jsonschema
 
-    return jsonschema.Draft7Validator(json.loads(schema.read_text()))
+    schema = json.loads(file.read_text())
+    if part is not None:
+        schema["$ref"] = f"#/definitions/{part}"
+    return jsonschema.Draft7Validator(schema)
 
 
-def violation(name: str, value: Any) -> str | None:
-    """Return how `value` breaks Slack's own schema; None if it doesn't or there is none."""
-    validator = _validator(name)
+def violation(name: str, value: Any, part: str | None = None) -> str | None:
+    """Return how `value` breaks Slack's own schema; None if it doesn't or there is none.
+
+    `part` names one of the schema's definitions, such as a modal.
+    """
+    validator = _validator(name, part)
     if validator is None or validator.is_valid(value):
         return None
-    return f"{name}: {next(validator.iter_errors(value)).message[:2000]}"
+    return f"{part or name}: {next(validator.iter_errors(value)).message[:2000]}"
 
 
 def _rich_text(text: str) -> list[Json]:
@@ -41,9 +47,16 @@ def _rich_text(text: str) -> list[Json]:
 
 
 def message(
-    text: str, *, user: str, channel: str, ts: str, thread_ts: str | None, files: list[Json]
+    text: str,
+    *,
+    user: str,
+    channel: str,
+    ts: str,
+    thread_ts: str | None,
+    files: list[Json],
+    parent: str | None = None,
 ) -> Json:
-    """Return a `message` event as a person's post causes it."""
+    """Return a `message` event as a person's post causes it; `parent` began the thread."""
     kinds = {"C": "channel", "G": "group", "D": "im"}
     event: Json = {
         "user": user,
@@ -55,7 +68,7 @@ def message(
         "channel_type": kinds[channel[0]],
     }
     if thread_ts:
-        event |= {"thread_ts": thread_ts, "parent_user_id": user}
+        event |= {"thread_ts": thread_ts, "parent_user_id": parent or user}
     if files:
         return event | {
             "subtype": "file_share",
@@ -93,6 +106,45 @@ def app_mention(
     return event | ({"files": files, "upload": False, "display_as_bot": False} if files else {})
 
 
+def message_changed(before: Json, text: str, *, ts: str) -> Json:
+    """Return the event of a person's edit of a message, whose own event was `before`."""
+    about = ("channel", "channel_type", "event_ts")
+    inner = {key: value for key, value in before.items() if key not in about}
+    edited = inner | {"text": text, "edited": {"user": before["user"], "ts": ts}}
+    edited |= {"blocks": _rich_text(text)} if "blocks" in inner else {}
+    return {
+        "type": "message",
+        "subtype": "message_changed",
+        "message": edited | _of_channel(before),
+        "previous_message": inner | _of_channel(before),
+        "channel": before["channel"],
+        "hidden": True,
+        "ts": ts,
+        "event_ts": ts,
+        "channel_type": before["channel_type"],
+    }
+
+
+def message_deleted(before: Json, *, ts: str) -> Json:
+    """Return the event of a message's deletion."""
+    return {
+        "type": "message",
+        "subtype": "message_deleted",
+        "previous_message": before,
+        "channel": before["channel"],
+        "hidden": True,
+        "deleted_ts": before["ts"],
+        "ts": ts,
+        "event_ts": ts,
+        "channel_type": before["channel_type"],
+    }
+
+
+def _of_channel(before: Json) -> Json:
+    # Slack's types want these in the inner messages too, though its samples leave them out.
+    return {key: before[key] for key in ("channel", "channel_type", "event_ts")}
+
+
 def event_callback(event: Json, *, event_id: str, enterprise: str | None, external: bool) -> Json:
     """Return the outer event of the Events API."""
     return {
@@ -120,10 +172,18 @@ def event_callback(event: Json, *, event_id: str, enterprise: str | None, extern
 
 
 def slash_command(
-    command: str, text: str, *, user: str, channel: str, trigger_id: str, response_url: str
+    command: str,
+    text: str,
+    *,
+    user: str,
+    channel: str,
+    trigger_id: str,
+    response_url: str,
+    enterprise: str | None = None,
 ) -> Json:
     """Return the payload of a slash command."""
-    return {
+    organisation = {"enterprise_id": enterprise, "enterprise_name": "Org"} if enterprise else {}
+    return organisation | {
         "token": "verification-token",
         "team_id": TEAM,
         "team_domain": "team",
@@ -176,4 +236,172 @@ def file(
         "is_starred": False,
         "has_rich_preview": False,
         "file_access": "visible",
+    }
+
+
+def home_opened(tab: str, *, user: str, channel: str, ts: str) -> Json:
+    """Return the event of a person who opens the app's home or its messages."""
+    return {
+        "type": "app_home_opened",
+        "user": user,
+        "channel": channel,
+        "tab": tab,
+        "event_ts": ts,
+    }
+
+
+def session_stopped(
+    *, user: str, channel: str, thread_ts: str, streams: list[str], ts: str
+) -> Json:
+    """Return the event of a person who presses Slack's own stop button."""
+    return {
+        "type": "agent_session_stopped",
+        "channel": channel,
+        "user": user,
+        "thread_ts": thread_ts,
+        "streaming_message_ts": streams,
+        "event_ts": ts,
+    }
+
+
+def member_left(*, user: str, channel: str, ts: str) -> Json:
+    """Return the event of a person who leaves a channel, or is removed."""
+    return {
+        "type": "member_left_channel",
+        "user": user,
+        "channel": channel,
+        "channel_type": channel[0],
+        "team": TEAM,
+        "event_ts": ts,
+    }
+
+
+def _interaction(kind: str, *, user: str, enterprise: str | None, trigger_id: str) -> Json:
+    organisation = {"id": enterprise, "name": "Org"} if enterprise else None
+    return {
+        "type": kind,
+        "token": "verification-token",
+        "api_app_id": APP,
+        "team": {"id": TEAM, "domain": "team"}
+        | ({"enterprise_id": enterprise, "enterprise_name": "Org"} if enterprise else {}),
+        "enterprise": organisation,
+        "is_enterprise_install": False,
+        "user": {"id": user, "username": "ann", "name": "ann", "team_id": TEAM},
+        "trigger_id": trigger_id,
+    }
+
+
+def block_actions(
+    action: Json,
+    *,
+    user: str,
+    channel: str,
+    message: Json | None,
+    response_url: str,
+    enterprise: str | None,
+    trigger_id: str,
+) -> Json:
+    """Return the payload of a click; without a `message` the clicked one is ephemeral."""
+    ts = message["ts"] if message else "1700000000.000000"
+    container = {
+        "type": "message",
+        "message_ts": ts,
+        "channel_id": channel,
+        "is_ephemeral": message is None,
+    }
+    if message and message.get("thread_ts"):
+        container["thread_ts"] = message["thread_ts"]
+    known = _interaction("block_actions", user=user, enterprise=enterprise, trigger_id=trigger_id)
+    names = {"id": channel, "name": "directmessage" if channel[0] == "D" else "general"}
+    return (
+        known
+        | {"container": container, "channel": names, "state": {"values": {}}}
+        | {"response_url": response_url, "actions": [action]}
+        | ({"message": message} if message else {})
+    )
+
+
+def click(element: Json, *, block_id: str, ts: str, value: str | None = None) -> Json:
+    """Return the action of a click on an element; `value` says which of two feedback buttons."""
+    action = {
+        "action_id": element.get("action_id", "made-up"),
+        "block_id": block_id,
+        "type": element["type"],
+        "action_ts": ts,
+    }
+    if element["type"] == "button":
+        action["text"] = {"emoji": True, **element["text"]}
+        if "value" in element:
+            action["value"] = element["value"]
+    if value is not None:
+        action["value"] = value
+    return action
+
+
+def home_action(action: Json, view: Json, *, user: str, trigger_id: str) -> Json:
+    """Return the payload of a click in the app's home."""
+    known = _interaction("block_actions", user=user, enterprise=None, trigger_id=trigger_id)
+    container = {"type": "view", "view_id": "V0HOME"}
+    shown = {"id": "V0HOME", "team_id": TEAM, "app_id": APP, "hash": "1.a", **view}
+    return known | {
+        "container": container,
+        "view": shown,
+        "actions": [action],
+        "state": {"values": {}},
+    }
+
+
+def message_action(
+    callback_id: str,
+    message: Json,
+    *,
+    user: str,
+    channel: str,
+    response_url: str,
+    enterprise: str | None,
+    trigger_id: str,
+) -> Json:
+    """Return the payload of a message shortcut."""
+    known = _interaction("message_action", user=user, enterprise=enterprise, trigger_id=trigger_id)
+    return known | {
+        "callback_id": callback_id,
+        "action_ts": message["ts"],
+        "message_ts": message["ts"],
+        "message": message,
+        "channel": {"id": channel, "name": "directmessage" if channel[0] == "D" else "general"},
+        "response_url": response_url,
+    }
+
+
+def view_submission(
+    view: Json, values: Json, *, user: str, enterprise: str | None, trigger_id: str
+) -> Json:
+    """Return the payload of a modal that somebody sends; `values` is the state of its inputs."""
+    known = _interaction("view_submission", user=user, enterprise=enterprise, trigger_id=trigger_id)
+    shown = view | {
+        "id": "V0MODAL",
+        "team_id": TEAM,
+        "app_id": APP,
+        "app_installed_team_id": TEAM,
+        "bot_id": BOT,
+        "hash": "1.a",
+        "root_view_id": "V0MODAL",
+        "previous_view_id": None,
+        "state": {"values": values},
+    }
+    return known | {"view": shown, "response_urls": []}
+
+
+def block_suggestion(
+    element: Json, typed: str, view: Json, *, block_id: str, user: str, trigger_id: str
+) -> Json:
+    """Return the payload that asks for the options of a select menu."""
+    known = _interaction("block_suggestion", user=user, enterprise=None, trigger_id=trigger_id)
+    del known["trigger_id"]
+    return known | {
+        "container": {"type": "view", "view_id": "V0MODAL"},
+        "action_id": element["action_id"],
+        "block_id": block_id,
+        "value": typed,
+        "view": view | {"id": "V0MODAL", "team_id": TEAM, "state": {"values": {}}},
     }
