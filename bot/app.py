@@ -34,6 +34,7 @@ from bot.schedule import FolderSchedule
 from bot.settings import Settings, trigger
 from rag.audience import PUBLIC
 from rag.errors import StoreUnavailable, TeamglmError
+from rag.fetch import Fetcher
 from rag.ingest.folders import Folder, ScanReport, scan
 from rag.ingest.indexer import Indexer
 from rag.ingest.once import read_once
@@ -61,6 +62,7 @@ class App:
         self.engine = open_engine(database_url(settings))
         self.records = Records(self.engine)
         self.priority = Priority()
+        self.fetcher = Fetcher()
         self.embeddings = embedding_model(settings)
         self.chat = chat_model(settings)
         self.index = PassageIndex(

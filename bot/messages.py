@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Language = Literal["en", "zh"]
 Outcome = Literal["answer", "refusal", "busy", "error"]
@@ -122,6 +122,47 @@ Handle = Callable[[Request], AsyncIterator[ReplyEvent]]
 
 Download = Callable[[Attachment, Path, int], Awaitable[None]]
 """Writes an attachment's bytes to a path and stops with `AttachmentError` past so many bytes."""
+
+
+class Fetched(Protocol):
+    """How a server answered; the body was written only if `status` is 200."""
+
+    @property
+    def status(self) -> int:
+        """Return the HTTP status."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes were written."""
+        ...
+
+    @property
+    def html(self) -> bool:
+        """Tell whether the body begins as a web page does, whatever the server calls it."""
+        ...
+
+
+class Fetch(Protocol):
+    """The one way out to addresses that people or platforms give; `rag.fetch.Fetcher.fetch`."""
+
+    async def __call__(
+        self,
+        url: str,
+        path: Path,
+        limit: int,
+        *,
+        origins: Collection[str] | None = None,
+        own: Collection[str] = (),
+        token: str | None = None,
+    ) -> Fetched:
+        """Write what stands at an address to a path; raise an error that a reply can explain.
+
+        Only https at the `origins` ("https://files.slack.com") is asked, and what the configuration
+        names as its `own`, which may also be http or in a private network. A bearer `token` goes to
+        those and follows no redirect.
+        """
+        ...
 
 
 class AttachmentError(Exception):

@@ -163,6 +163,24 @@ PHRASES: dict[str, tuple[str, str]] = {
         "the file changed while it was being read: try again when it is saved",
         "读取时文件被修改了，请在保存完成后再试",
     ),
+    # Why an address can't be fetched
+    "fetch_address": (
+        "that is no address I may open: give a full https:// address without a user name",
+        "这个地址我不能打开，请给出完整的 https:// 地址，不要带用户名",
+    ),
+    "fetch_private": (
+        "that address is inside a private network: save the page and send it as a file, or have "
+        "it listed under web_pages",
+        "这个地址在内部网络中，请把网页保存为文件再发送，或请管理员加入 web_pages",
+    ),
+    "fetch_elsewhere": (
+        "the file isn't kept where the platform keeps its files: send the file itself",
+        "文件不在平台自己的存储位置，请直接发送文件",
+    ),
+    "fetch_unreachable": (
+        "nothing readable was found at that address: check it in a browser and try again",
+        "该地址没有可读的内容，请在浏览器中确认后再试",
+    ),
     "unreadable": (
         "the file can't be opened: check that it exists and may be read",
         "文件无法打开，请检查它是否存在、是否有权限读取",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 
 from bot.messages import AttachmentError, Language
-from bot.phrases import say
+from bot.phrases import PHRASES, say
 from rag.errors import (
     DocumentCode,
     DocumentError,
@@ -15,6 +15,7 @@ from rag.errors import (
     StoreUnavailable,
     TeamglmError,
 )
+from rag.fetch import FetchError
 from rag.pipeline import AnswerTimeout, QuestionTooLong
 from rag.records import DocumentAmbiguous, DocumentUnknown
 
@@ -43,6 +44,8 @@ def explain(error: Exception, language: Language) -> str | None:
         return say(language, "busy")
     if isinstance(error, QuestionTooLong):
         return say(language, "question_too_long")
+    if isinstance(error, FetchError) and f"fetch_{error.trouble}" in PHRASES:
+        return say(language, f"fetch_{error.trouble}")
     if isinstance(error, DocumentError):
         return document_reason(language, error.code.value)
     if isinstance(error, AttachmentError):
