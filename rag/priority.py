@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 # A safety net: ingestion goes on slowly under never-ending questions, instead of not at all.
@@ -33,3 +33,11 @@ class Priority:
         """Return when no question is being answered; called between batches of background work."""
         with self._changed:
             self._changed.wait_for(lambda: not self._questions, _LONGEST_PAUSE_SECONDS)
+
+    def when_quiet(self, act: Callable[[], object], timeout: float = 60) -> bool:
+        """Do something short while no question is being answered; False if there always was one."""
+        with self._changed:
+            quiet = self._changed.wait_for(lambda: not self._questions, timeout)
+            if quiet:
+                act()
+            return quiet

@@ -30,6 +30,7 @@ from sqlalchemy import (
     event,
     make_url,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, ExceptionContext
 from sqlalchemy.exc import InterfaceError, OperationalError
 
@@ -189,6 +190,24 @@ def open_engine(url: str) -> Engine:
 def reading(engine: Engine) -> Engine:
     """Return the engine for transactions that only read: they wait for no writer."""
     return engine.execution_options(only_read=True)
+
+
+def insert_for(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an insert that can say what to do about a row that is there already."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table)
+    return sqlite.insert(table)
+
+
+def add_to_counter(connection: Connection, name: str, change: int) -> None:
+    """Add to one of the records' counters."""
+    new = insert_for(connection, counter)
+    connection.execute(
+        new.on_conflict_do_update(
+            index_elements=["name"], set_={"value": counter.c.value + new.excluded.value}
+        ),
+        {"name": name, "value": change},
+    )
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: Any) -> None:

@@ -84,10 +84,8 @@ class PassageIndex:
             else:
                 options = {}
             self._client = MilvusClient(uri=self._uri, timeout=30, **options)
-            if not self._serving():
-                self._replace_collection([])
             self._sweep()
-            self._load()
+            self._ensure()
             # Lite makes its keyword index anew in the first search after it opened.
             self.search_sparse(_NO_TERMS, frozenset({"public"}), 1)
 
@@ -109,12 +107,8 @@ class PassageIndex:
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove rows; unknown ids are no error."""
-        doomed = sorted(ids)
         with self._writing, self._explained():
-            for start in range(0, len(doomed), _UPSERT_ROWS):
-                self._milvus.delete(self._alias, ids=doomed[start : start + _UPSERT_ROWS])
-            if doomed:
-                self._milvus.flush(self._alias)
+            self._delete(self._alias, sorted(ids))
 
     def search_dense(
         self,
@@ -139,13 +133,7 @@ class PassageIndex:
     def ids(self) -> set[str]:
         """Return the id of every row."""
         with self._explained():
-            rows = self._milvus.query_iterator(
-                self._alias, batch_size=1000, output_fields=["id"], consistency_level="Strong"
-            )
-            try:
-                return {row["id"] for batch in iter(rows.next, []) for row in batch}
-            finally:
-                rows.close()
+            return self._ids(self._alias)
 
     def count(self) -> int:
         """Return how many rows there are."""
@@ -155,14 +143,34 @@ class PassageIndex:
         """Tell whether no row of a document is left."""
         return self._count(f"doc_id == {_quote(document_id)}") == 0
 
-    def replace(self, batches: Iterable[Sequence[PassageRow]]) -> None:
-        """Put these rows in place of all others; until it returns, searches find the old ones."""
+    def replacement(self) -> Replacement:
+        """Begin an empty index that takes this one's place when it is published."""
         with self._writing, self._explained():
-            self._replace_collection(batches)
+            serving = self._serving()
+            name = next(
+                name
+                for name in (f"{self._alias}_{letter}" for letter in "ab")
+                if name != serving
+            )  # fmt: skip
+            self._milvus.drop_collection(name)
+            self._create(name)
+        return Replacement(self, name)
 
-    def drop(self) -> None:
-        """Remove every row, and the files that held them."""
-        self.replace([])
+    def beside(self, embedder_key: str, dimension: int) -> PassageIndex:
+        """Return another embedder's index in the same store, opened and closed with this one."""
+        other = PassageIndex(self._uri, embedder_key=embedder_key, dimension=lambda: dimension)
+        other._client, other._writing, other._dimension = self._milvus, self._writing, dimension
+        with self._writing, self._explained():
+            other._ensure()
+        return other
+
+    def remove(self) -> None:
+        """Remove every row, and the files that held them, where another index took over."""
+        with self._writing, self._explained():
+            serving = self._serving()
+            if serving is not None:
+                self._milvus.drop_alias(self._alias)
+                self._milvus.drop_collection(serving)
 
     @property
     def _milvus(self) -> MilvusClient:
@@ -207,6 +215,21 @@ class PassageIndex:
             )
         return int(row["count(*)"])
 
+    def _ids(self, collection: str) -> set[str]:
+        rows = self._milvus.query_iterator(
+            collection, batch_size=1000, output_fields=["id"], consistency_level="Strong"
+        )
+        try:
+            return {row["id"] for batch in iter(rows.next, []) for row in batch}
+        finally:
+            rows.close()
+
+    def _delete(self, collection: str, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), _UPSERT_ROWS):
+            self._milvus.delete(collection, ids=ids[start : start + _UPSERT_ROWS])
+        if ids:
+            self._milvus.flush(collection)
+
     def _upsert(self, collection: str, rows: Sequence[PassageRow]) -> None:
         # `insert` would double rows on a server.
         for start in range(0, len(rows), _UPSERT_ROWS):
@@ -240,22 +263,21 @@ class PassageIndex:
     def _collections(self) -> list[str]:
         return [name for name in self._milvus.list_collections() if name.startswith("teamglm_")]
 
-    def _replace_collection(self, batches: Iterable[Sequence[PassageRow]]) -> None:
+    def _ensure(self) -> None:
+        if not self._serving():
+            name = f"{self._alias}_a"
+            self._milvus.drop_collection(name)
+            self._create(name)
+            self._milvus.create_alias(name, self._alias)
+        self._load()
+
+    def _publish(self, name: str) -> None:
         old = self._serving()
-        new = next(
-            name
-            for name in (f"{self._alias}_{letter}" for letter in "ab")
-            if name != old
-        )  # fmt: skip
-        self._milvus.drop_collection(new)
-        self._create(new)
-        for batch in batches:
-            self._upsert(new, batch)
-        self._milvus.load_collection(new)
+        self._milvus.load_collection(name)
         if old is None:
-            self._milvus.create_alias(new, self._alias)
+            self._milvus.create_alias(name, self._alias)
         else:
-            self._milvus.alter_alias(new, self._alias)
+            self._milvus.alter_alias(name, self._alias)
             self._milvus.drop_collection(old)
 
     def _create(self, name: str) -> None:
@@ -315,6 +337,35 @@ class PassageIndex:
                 f"The index {self._uri} cannot be used ({_reason(error)}): check that it can be "
                 "written and has space, and that no other process has it open."
             ) from error
+
+
+class Replacement:
+    """An index that is being made while the one that it will replace answers."""
+
+    def __init__(self, index: PassageIndex, name: str) -> None:
+        self._index = index
+        self._name = name
+
+    def upsert(self, rows: Sequence[PassageRow]) -> None:
+        """Add or replace rows."""
+        with self._index._writing, self._index._explained():
+            self._index._upsert(self._name, rows)
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Remove rows; unknown ids are no error."""
+        with self._index._writing, self._index._explained():
+            self._index._delete(self._name, sorted(ids))
+
+    def ids(self) -> set[str]:
+        """Return the id of every row."""
+        with self._index._explained():
+            self._index._milvus.load_collection(self._name)
+            return self._index._ids(self._name)
+
+    def publish(self) -> None:
+        """Answer from now on, and remove what answered before."""
+        with self._index._writing, self._index._explained():
+            self._index._publish(self._name)
 
 
 def _quote(value: str) -> str:

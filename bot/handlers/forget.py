@@ -11,7 +11,8 @@ from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import counted, say
 from rag.audience import Audience
-from rag.ingest.indexer import Indexer, Receipt
+from rag.ingest.forgetting import Receipt
+from rag.ingest.indexer import Indexer
 from rag.records import Records
 
 

@@ -111,10 +111,14 @@ class Blobs:
         """Return where a blob is, or would be."""
         return self._folder / blob[:2] / blob[2:]
 
-    def drop(self, blob: str) -> None:
-        """Delete a blob; one that isn't there is no error."""
+    def drop(self, blob: str) -> bool:
+        """Delete a blob; False if there was none."""
         with self._writable():
-            self.path(blob).unlink(missing_ok=True)
+            try:
+                self.path(blob).unlink()
+            except FileNotFoundError:
+                return False
+        return True
 
     def keep_only(self, needed: Set[str]) -> None:
         """Delete every blob that is not needed, and copies that were never finished."""

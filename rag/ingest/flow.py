@@ -32,6 +32,7 @@ from rag.ingest.blobs import Fingerprint, fingerprint
 from rag.ingest.ledger import Ledger, Standing
 from rag.ingest.parsed import Chunk, Parsed, Segment
 from rag.ingest.staging import Draft, Extract, IndexedChunk, StagedChunk, Staging
+from rag.ingest.vectors import Vectors
 from rag.keywords import passage_weights
 from rag.language import language_of
 from rag.records import embedded_text
@@ -85,6 +86,7 @@ class Flow:
         self,
         ledger: Ledger,
         staging: Staging,
+        vectors: Vectors,
         index: PassageIndex,
         parser: Parser,
         split: Callable[[Parsed], list[Chunk]],
@@ -97,6 +99,7 @@ class Flow:
     ) -> None:
         self._ledger = ledger
         self._staging = staging
+        self._vectors = vectors
         self._index = index
         self._parser = parser
         self._split = split
@@ -202,7 +205,6 @@ class Flow:
                 embedded,
                 str(equal[embedded]),
                 self._keys.splitter,
-                self._keys.embedder,
             )
             equal[embedded] += 1
             staged.append(
@@ -222,7 +224,7 @@ class Flow:
 
     def _embed(self, jobs: list[Job], progress: Progress | None) -> None:
         texts = {c.text_hash: embedded_text(c.section, c.text) for job in jobs for c in job.chunks}
-        known = self._staging.with_vectors(texts.keys(), self._keys.embedder)
+        known = self._vectors.known(texts.keys(), self._keys.embedder)
         missing = sorted(texts.keys() - known, key=lambda text_hash: len(texts[text_hash]))
         failed: dict[str, Exception] = {}
         for start in range(0, len(missing), _EMBED_TEXTS):
@@ -231,25 +233,19 @@ class Flow:
             self._pause()
             batch = missing[start : start + _EMBED_TEXTS]
             try:
-                vectors = self._vectors([texts[text_hash] for text_hash in batch])
+                vectors = as_vectors(self._embeddings, [texts[each] for each in batch])
             except ModelMissing:
                 raise
             except Exception as error:  # these passages' fault or a moment's: the others go on
                 failed.update(dict.fromkeys(batch, error))
                 continue
-            self._staging.keep_vectors(dict(zip(batch, vectors, strict=True)), self._keys.embedder)
+            self._vectors.keep(dict(zip(batch, vectors, strict=True)), self._keys.embedder)
         if progress:
             progress(len(texts) - len(failed), len(texts))
         for job in jobs:
             reasons = [failed[c.text_hash] for c in job.chunks if c.text_hash in failed]
             if reasons:
                 job.error = ModelFailed(f"The embedding model failed ({reasons[0]}).")
-
-    def _vectors(self, texts: list[str]) -> list[bytes]:
-        vectors = np.asarray(self._embeddings.embed_documents(texts), dtype=np.float32)
-        if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
-            raise ValueError(f"{len(texts)} texts gave an array of shape {vectors.shape}")
-        return [vector.tobytes() for vector in vectors]
 
     def _fill_index(self, jobs: list[Job]) -> None:
         wanted = {chunk.row_id for job in jobs for chunk in job.chunks}
@@ -270,6 +266,14 @@ class Flow:
         self._index.delete(stale)
         with self._tidy:
             self._staging.discard(old)
+
+
+def as_vectors(embeddings: Embeddings, texts: list[str]) -> list[bytes]:
+    """Embed passages; raise `ValueError` where the model gives anything but finite numbers."""
+    vectors = np.asarray(embeddings.embed_documents(texts), dtype=np.float32)
+    if vectors.ndim != 2 or len(vectors) != len(texts) or not np.isfinite(vectors).all():
+        raise ValueError(f"{len(texts)} texts gave an array of shape {vectors.shape}")
+    return [vector.tobytes() for vector in vectors]
 
 
 def index_row(chunk: IndexedChunk) -> PassageRow:

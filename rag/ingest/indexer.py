@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -16,11 +16,14 @@ from rag.audience import Audience
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.blobs import Blobs, Fingerprint, fingerprint, is_kept
 from rag.ingest.flow import Flow, Job, Keys, Parser, Progress, index_row, keepable
+from rag.ingest.forgetting import Forgetting, Receipt
 from rag.ingest.ledger import Address, Ledger, Standing
 from rag.ingest.parsed import Chunk, Parsed
+from rag.ingest.rebuilding import Rebuilding
 from rag.ingest.staging import Staging
-from rag.records import DocumentUnknown, Records
-from rag.store import PassageIndex, PassageRow
+from rag.ingest.vectors import Vectors
+from rag.records import Records
+from rag.store import PassageIndex
 
 _WORTH_ANOTHER_TRY = {DocumentCode.CHANGED, DocumentCode.UNREADABLE, DocumentCode.TIMEOUT}
 _GROUP_FILES = 32
@@ -58,16 +61,6 @@ class Learned:
     """The bytes that were read, by SHA-256 and extension; None if they couldn't be."""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What was forgotten; `verified` says that looking for it found nothing."""
-
-    document: str
-    versions: int
-    chunks: int
-    verified: bool
-
-
 class Indexer:
     """Learns and forgets documents; safe from any thread, one group of files at a time.
 
@@ -93,9 +86,10 @@ class Indexer:
     ) -> None:
         self.ledger = Ledger(records.engine, clock)
         self._staging = Staging(records.engine, clock)
-        self._index = index
+        self._vectors = Vectors(records.engine)
+        self._parser = parser
+        self._split = split
         self._blobs = Blobs(blobs, max_bytes)
-        self._keys = Keys(parser_key, splitter_key, embedder_key)
         self._pause = pause
         self._max_bytes = max_bytes
         # Held while contents are staged or discarded, so that neither pulls the other's rug.
@@ -104,18 +98,17 @@ class Indexer:
         """Held by a scan: what one found gone another may just have renamed."""
         self._next = threading.Lock()
         self._busy = threading.Lock()
-        self._flow = Flow(
+        self._forgetting = Forgetting(
             self.ledger,
             self._staging,
-            index,
-            parser,
-            split,
-            embeddings,
-            self._keys,
-            pause=pause,
-            max_bytes=max_bytes,
-            tidy=self._tidy,
+            self._blobs,
+            lambda: (self._index, self._keys.embedder),
+            self._tidy,
         )
+        self._rebuilding = Rebuilding(self._staging, self._vectors, self._alone, pause)
+        self._keys = Keys(parser_key, splitter_key, embedder_key)
+        self._index = index
+        self._flow = self._flow_of(embeddings)
 
     def learn(
         self,
@@ -154,7 +147,7 @@ class Indexer:
                 self._flow.run(jobs, progress)
                 learned = [self._report(o) if isinstance(o, Job) else o for o in admitted]
                 for job in jobs:
-                    self._release(job.standing, job.key)
+                    self._forgetting.release(job.standing, job.key)
             yield from learned
 
     def catch_up(self, progress: Progress | None = None) -> Iterator[Learned]:
@@ -200,7 +193,7 @@ class Indexer:
                 self._staging.discard(self.ledger.versions(document_id))
                 self.ledger.remove(document_id)
             self._staging.discard(self._staging.unneeded())
-            self._staging.prune_vectors()
+            self._vectors.prune()
             self._blobs.keep_only(self._staging.blobs())
             live = self._staging.live_row_ids(self._keys.embedder)
             present = self._index.ids()
@@ -209,42 +202,55 @@ class Indexer:
                 self._index.upsert([index_row(chunk) for chunk in batch])
 
     def rebuild(self, progress: Progress | None = None) -> int:
-        """Make the index anew from the records, without the embedder; return its passages."""
-        done = 0
+        """Make the index anew from the records, without the embedder; return its passages.
 
-        def rows(live: set[str]) -> Iterator[list[PassageRow]]:
-            nonlocal done
-            for batch in self._staging.indexed(live, self._keys.embedder):
-                self._pause()
-                yield [index_row(chunk) for chunk in batch]
-                done += len(batch)
-                if progress:
-                    progress(done, len(live))
+        The old one answers meanwhile, and documents are learned and forgotten as ever.
+        """
+        return self._rebuilding.again(self._index, self._keys.embedder, progress)
 
-        with self._turn(), self._tidy:
-            self._index.replace(rows(self._staging.live_row_ids(self._keys.embedder)))
-        return done
+    def use_model(
+        self,
+        embeddings: Embeddings,
+        embedder_key: str,
+        index: PassageIndex,
+        switch: Callable[[Callable[[], None]], bool],
+        progress: Progress | None = None,
+    ) -> bool:
+        """Embed everything with another model, into an index beside the one that answers.
+
+        `switch` is called once that is complete, with what must be done at the same moment as
+        people's questions begin to go to the new index; it returns False if that cannot be now.
+        """
+        old = self._index
+
+        def take_over(adopt: Callable[[], None]) -> None:
+            adopt()
+            self._index = index
+            self._keys = replace(self._keys, embedder=embedder_key)
+            self._flow = self._flow_of(embeddings)
+
+        def at_once(adopt: Callable[[], None]) -> bool:
+            return switch(lambda: take_over(adopt))
+
+        switched = self._rebuilding.with_model(index, embeddings, embedder_key, at_once, progress)
+        if switched:
+            old.remove()
+        return switched
 
     def forget(self, document_id: str, audience: Audience) -> Receipt:
         """Delete a document and all that was made of it; raise `DocumentUnknown`.
 
         A watched file stays where it is, and stays forgotten until its bytes change.
         """
-        standing = self.ledger.standing(document_id)
-        if standing is None or not audience.sees(standing.address.scope):
-            raise DocumentUnknown(document_id)
-        return self._remove(standing, bury=standing.address.source.startswith("folder:"))
+        return self._forgetting.forget(document_id, audience)
 
     def forget_user(self, user: str) -> list[Receipt]:
         """Delete every document that a person taught."""
-        taught = [self.ledger.standing(found) for found in self.ledger.taught_by(user)]
-        return [self._remove(standing, bury=False) for standing in taught if standing]
+        return self._forgetting.forget_user(user)
 
     def drop(self, document_id: str) -> None:
         """Delete a document whose file is gone; if the file comes back, it is learned again."""
-        standing = self.ledger.standing(document_id)
-        if standing is not None:
-            self._remove(standing, bury=False)
+        self._forgetting.drop(document_id)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -255,6 +261,27 @@ class Indexer:
             yield
         finally:
             self._busy.release()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold back whatever else changes records or index."""
+        with self._turn(), self._tidy:
+            yield
+
+    def _flow_of(self, embeddings: Embeddings) -> Flow:
+        return Flow(
+            self.ledger,
+            self._staging,
+            self._vectors,
+            self._index,
+            self._parser,
+            self._split,
+            embeddings,
+            self._keys,
+            pause=self._pause,
+            max_bytes=self._max_bytes,
+            tidy=self._tidy,
+        )
 
     def _admit(self, lessons: Sequence[Lesson]) -> list[Job | Learned]:
         """Read files' bytes; what need not or cannot be learned is reported at once."""
@@ -367,35 +394,6 @@ class Indexer:
             message=str(error),
             blob=job.bytes.blob if job else None,
         )
-
-    def _remove(self, standing: Standing, *, bury: bool) -> Receipt:
-        document_id = standing.id
-        self.ledger.hide(document_id, bury=bury)
-        with self._tidy:
-            versions = self.ledger.versions(document_id)
-            rows = self._staging.row_ids(versions)
-            self._staging.discard(versions)
-        # After the records, so that a rebuild in between cannot bring a row back.
-        self._index.delete(rows)
-        self.ledger.remove(document_id)
-        self._release(standing, standing.incoming or "")
-        self.ledger.scrub()
-        absent = self.ledger.standing(document_id) is None and not self.ledger.versions(document_id)
-        return Receipt(
-            standing.address.name,
-            len(versions),
-            sum(versions.values()),
-            absent and self._index.verify_absent(document_id),
-        )
-
-    def _release(self, standing: Standing, key: str) -> None:
-        """Delete a document's blobs where nothing needs them any more."""
-        if is_kept(standing.address.source):
-            with self._tidy:
-                for content in {standing.content or "", key}:
-                    blob = content.partition("#")[0]
-                    if blob and not self._staging.needs_blob(blob):
-                        self._blobs.drop(blob)
 
 
 def _known(standing: Standing, blob: str) -> Learned:

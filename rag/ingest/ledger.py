@@ -27,10 +27,17 @@ from sqlalchemy import (
 )
 
 from rag.errors import DocumentCode
-from rag.ingest.staging import insert_for
-from rag.ingest.terms import TermCounts, add_to_counter
+from rag.ingest.terms import TermCounts
 from rag.records import FORGOTTEN, batches
-from rag.schema import content, document, reading, tombstone, version
+from rag.schema import (
+    add_to_counter,
+    content,
+    document,
+    insert_for,
+    reading,
+    tombstone,
+    version,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete, select
 
-from rag.ingest.staging import insert_for
 from rag.records import batches
-from rag.schema import reading, seen
+from rag.schema import insert_for, reading, seen
 
 # Some file systems keep times by two seconds: a file may change within them unnoticed.
 _MARGIN_NS = 2_000_000_000

@@ -26,13 +26,12 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from rag.ingest.blobs import THREAD, UPLOAD, WEB
 from rag.ingest.parsed import GAP, Parsed, Segment
 from rag.records import batches, embedded_text
-from rag.schema import chunk, content, document, passage, reading, vector, version
+from rag.schema import chunk, content, document, insert_for, passage, reading, vector, version
 
 # What a transaction takes: a few milliseconds' worth, measured in tests/rag/ingest.
 _MOST_ROWS = 500
@@ -194,18 +193,23 @@ class Staging:
             self._values(select(passage.c.row_id).where(passage.c.version.in_(list(version_ids))))
         )
 
-    def live_row_ids(self, embedder: str) -> set[str]:
-        """Return the index rows that answer, of those that one embedder made."""
-        query = (
-            select(passage.c.row_id)
-            .join(document, document.c.live_version == passage.c.version)
-            .join(version, version.c.id == passage.c.version)
-            .where(version.c.embedder == embedder)
+    def live_row_ids(self, embedder: str | None = None) -> set[str]:
+        """Return the index rows that answer, of those that one embedder made, or of all."""
+        query = select(passage.c.row_id).join(
+            document, document.c.live_version == passage.c.version
         )
+        if embedder is not None:
+            query = query.join(version, version.c.id == passage.c.version)
+            query = query.where(version.c.embedder == embedder)
         return set(self._values(query))
 
-    def indexed(self, row_ids: Collection[str], embedder: str) -> Iterator[list[IndexedChunk]]:
-        """Yield in batches what the index needs of these rows, where they have a vector."""
+    def indexed(
+        self, row_ids: Collection[str], embedder: str, *, answering: bool = True
+    ) -> Iterator[list[IndexedChunk]]:
+        """Yield in batches what the index needs of these rows, where they have a vector.
+
+        `answering` leaves out versions that another embedder answers for.
+        """
         query = (
             select(
                 passage.c.row_id, version.c.document, document.c.scope, chunk.c.language,
@@ -217,9 +221,10 @@ class Staging:
                               chunk.c.splitter == version.c.splitter,
                               chunk.c.ordinal == passage.c.ordinal))
             .join(vector, and_(vector.c.text_hash == chunk.c.text_hash,
-                               vector.c.embedder == version.c.embedder))
-            .where(version.c.embedder == embedder)
+                               vector.c.embedder == embedder))
         )  # fmt: skip
+        if answering:
+            query = query.where(version.c.embedder == embedder)
         for batch in batches(sorted(row_ids)):
             with self._reading.connect() as connection:
                 rows = connection.execute(query.where(passage.c.row_id.in_(batch))).all()
@@ -232,23 +237,6 @@ class Staging:
                 for row in rows
             }  # fmt: skip
             yield list(found.values())
-
-    def with_vectors(self, text_hashes: Collection[str], embedder: str) -> set[str]:
-        """Return those of the texts that have a vector."""
-        found: set[str] = set()
-        for batch in batches(sorted(text_hashes)):
-            query = select(vector.c.text_hash).where(vector.c.embedder == embedder)
-            found.update(self._values(query.where(vector.c.text_hash.in_(batch))))
-        return found
-
-    def keep_vectors(self, vectors: Mapping[str, bytes], embedder: str) -> None:
-        """Keep float32 vectors by the hash of their text."""
-        with self._engine.begin() as connection:
-            connection.execute(
-                insert_for(connection, vector).on_conflict_do_nothing(),
-                [{"text_hash": text_hash, "embedder": embedder, "value": value}
-                 for text_hash, value in vectors.items()],
-            )  # fmt: skip
 
     def blobs(self) -> set[str]:
         """Return the blobs that are needed: of what was sent, answering or still to be read."""
@@ -276,13 +264,6 @@ class Staging:
         waits = exists().where(_KEPT, document.c.incoming.startswith(f"{blob}#", autoescape=True))
         with self._reading.connect() as connection:
             return bool(connection.scalar(select(or_(kept, waits))))
-
-    def prune_vectors(self) -> None:
-        """Delete the vectors of texts that no chunk has any more."""
-        used = exists().where(chunk.c.text_hash == vector.c.text_hash)
-        while unused := self._values(select(vector.c.text_hash).where(~used).limit(500)):
-            with self._engine.begin() as connection:
-                connection.execute(delete(vector).where(vector.c.text_hash.in_(unused), ~used))
 
     def _write(
         self, pack: Sequence[Draft], splitter: str, embedder: str, settled: set[str]
@@ -359,13 +340,6 @@ class Staging:
     def _values(self, query: Any) -> list[Any]:
         with self._reading.connect() as connection:
             return list(connection.scalars(query))
-
-
-def insert_for(connection: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Return an insert that can say what to do about a row that is there already."""
-    if connection.dialect.name == "postgresql":
-        return postgresql.insert(table)
-    return sqlite.insert(table)
 
 
 def _answering(connection: Connection, keys: Collection[str], splitter: str) -> set[str]:

@@ -7,10 +7,19 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, Engine, and_, delete, select
 
-from rag.ingest.staging import insert_for
 from rag.keywords import passage_weights
 from rag.records import batches, embedded_text
-from rag.schema import chunk, counter, document, passage, reading, term, version
+from rag.schema import (
+    add_to_counter,
+    chunk,
+    counter,
+    document,
+    insert_for,
+    passage,
+    reading,
+    term,
+    version,
+)
 
 _BATCH = 2000
 
@@ -122,14 +131,3 @@ class TermCounts:
             some = connection.scalars(select(term.c.id).limit(_BATCH)).all()
             connection.execute(delete(term).where(term.c.id.in_(some)))
         return bool(some)
-
-
-def add_to_counter(connection: Connection, name: str, change: int) -> None:
-    """Add to one of the records' counters."""
-    new = insert_for(connection, counter)
-    connection.execute(
-        new.on_conflict_do_update(
-            index_elements=["name"], set_={"value": counter.c.value + new.excluded.value}
-        ),
-        {"name": name, "value": change},
-    )

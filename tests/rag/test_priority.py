@@ -49,3 +49,12 @@ def test_questions_never_wait_for_one_another() -> None:
         inner.start()
         inner.join(10)
         assert not inner.is_alive()
+
+
+def test_what_needs_a_quiet_moment_is_done_in_one_or_not_at_all() -> None:
+    priority = Priority()
+    done: list[str] = []
+    with priority.question():
+        assert not priority.when_quiet(lambda: done.append("early"), timeout=0.01)
+    assert priority.when_quiet(lambda: done.append("now"))
+    assert done == ["now"]

@@ -11,6 +11,7 @@ from rag.errors import StoreUnavailable
 from rag.ingest.ledger import Address, Ledger
 from rag.ingest.parsed import Parsed, Segment
 from rag.ingest.staging import Draft, Extract, StagedChunk, Staging
+from rag.ingest.vectors import Vectors
 from rag.keywords import term_id
 from rag.language import language_of
 from rag.records import DocumentAmbiguous, DocumentUnknown, Records
@@ -61,7 +62,7 @@ def stage(engine: Engine, name: str, *lines: str, scope: str = "public") -> tupl
         )
         at += len(line) + 2
         vector = np.full(2, len(line), np.float32).tobytes()
-        staging.keep_vectors({line: vector}, "fake")
+        Vectors(engine).keep({line: vector}, "fake")
     key = "/".join(lines)
     extract = Extract(f"{key}#1", key, 10 * len(lines), parsed)
     draft = Draft(document_id, extract, chunks)

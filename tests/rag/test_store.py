@@ -95,20 +95,47 @@ def test_deleted_rows_are_gone_and_unknown_ones_no_error(index: PassageIndex) ->
     assert index.ids() == {row(21).id}
 
 
-def test_replacing_leaves_the_new_rows_only(index: PassageIndex) -> None:
+def test_a_replacement_answers_once_it_is_published(index: PassageIndex) -> None:
     index.upsert([row(1), row(2)])
-    index.replace([[row(2)], [row(3)]])
+    new = index.replacement()
+    new.upsert([row(2), row(4)])
+    new.upsert([row(3)])
+    new.delete([row(4).id])
+    assert new.ids() == {row(2).id, row(3).id}
+    assert index.ids() == {row(1).id, row(2).id}
+    new.publish()
     assert index.ids() == {row(2).id, row(3).id}
     assert len(index.search_sparse({7: 1.0}, PUBLIC, 5)) == 2
-    index.drop()
+
+
+def test_a_replacement_that_is_given_up_leaves_the_old_rows(index: PassageIndex) -> None:
+    index.upsert([row(1)])
+    new = index.replacement()
+    new.upsert([row(2)])
+    with pytest.raises(ValueError, match="finite"):
+        new.upsert([row(3, dense=[1.0])])
+    assert index.ids() == {row(1).id}
+    index.replacement().publish()
     assert index.count() == 0
 
 
-def test_a_replacement_that_fails_leaves_the_old_rows(index: PassageIndex) -> None:
+def test_another_embedders_index_stands_beside_until_one_is_removed(tmp_path: Path) -> None:
+    index = PassageIndex(str(tmp_path / "index.db"), embedder_key="old", dimension=lambda: 4)
+    index.open()
     index.upsert([row(1)])
-    with pytest.raises(ValueError, match="finite"):
-        index.replace([[row(2)], [row(3, dense=[1.0])]])
-    assert index.ids() == {row(1).id}
+    other = index.beside("new", 2)
+    new = other.replacement()
+    new.upsert([row(1, dense=[1.0, 0.0])])
+    new.publish()
+    assert index.search_dense([1.0, 0.0, 0.0, 0.0], PUBLIC, 5)
+    assert other.search_dense([1.0, 0.0], PUBLIC, 5)
+    index.remove()
+    assert other.ids() == {row(1).id}
+    other.close()
+    other = PassageIndex(str(tmp_path / "index.db"), embedder_key="new", dimension=lambda: 2)
+    other.open()
+    assert other.ids() == {row(1).id}
+    other.close()
 
 
 def test_rows_survive_closing_and_files_that_were_cut_off(tmp_path: Path) -> None:

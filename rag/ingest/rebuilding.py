@@ -1,0 +1,109 @@
+"""The index made anew in the background, for another model too, while the old one answers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from langchain_core.embeddings import Embeddings
+
+from rag.ingest.flow import Progress, as_vectors, index_row
+from rag.ingest.staging import Staging
+from rag.ingest.vectors import Vectors
+from rag.records import embedded_text
+from rag.store import PassageIndex, Replacement
+
+_EMBED_TEXTS = 8
+
+
+class Rebuilding:
+    """Fills replacements of the index from the records; one at a time, from any thread.
+
+    `alone` holds back whatever else changes records or index; `pause` lets questions go first.
+    """
+
+    def __init__(
+        self,
+        staging: Staging,
+        vectors: Vectors,
+        alone: Callable[[], AbstractContextManager[None]],
+        pause: Callable[[], None],
+    ) -> None:
+        self._staging = staging
+        self._vectors = vectors
+        self._alone = alone
+        self._pause = pause
+        self._one = threading.Lock()
+
+    def again(self, index: PassageIndex, embedder: str, progress: Progress | None) -> int:
+        """Make an embedder's index anew without the embedder; return its passages."""
+        with self._one:
+            new = index.replacement()
+            self._fill(new, embedder, progress)
+            with self._alone():
+                count = self._settle(new, embedder)
+                new.publish()
+            return count
+
+    def with_model(
+        self,
+        index: PassageIndex,
+        embeddings: Embeddings,
+        embedder: str,
+        switch: Callable[[Callable[[], None]], bool],
+        progress: Progress | None,
+    ) -> bool:
+        """Embed all that answers with another model, and let its index answer from then on.
+
+        `switch` gets what makes the records follow, to call it in a moment when nobody asks;
+        False says that there was none. What was embedded before a crash isn't embedded again.
+        """
+        with self._one:
+            self._embed(embeddings, embedder, progress)
+            new = index.replacement()
+            self._fill(new, embedder, None, answering=False)
+            with self._alone():
+                self._embed(embeddings, embedder, None)
+                self._settle(new, embedder, answering=False)
+                new.publish()
+                switched = switch(lambda: self._vectors.adopt(embedder))
+            if switched:
+                self._vectors.drop_others(embedder)
+            return switched
+
+    def _fill(
+        self, new: Replacement, embedder: str, progress: Progress | None, *, answering: bool = True
+    ) -> None:
+        live = self._staging.live_row_ids(embedder if answering else None)
+        done = 0
+        for batch in self._staging.indexed(live, embedder, answering=answering):
+            self._pause()
+            new.upsert([index_row(chunk) for chunk in batch])
+            done += len(batch)
+            if progress:
+                progress(done, len(live))
+
+    def _settle(self, new: Replacement, embedder: str, *, answering: bool = True) -> int:
+        """Make good what was learned and forgotten meanwhile."""
+        live = self._staging.live_row_ids(embedder if answering else None)
+        present = new.ids()
+        new.delete(present - live)
+        for batch in self._staging.indexed(live - present, embedder, answering=answering):
+            new.upsert([index_row(chunk) for chunk in batch])
+        return len(live)
+
+    def _embed(self, embeddings: Embeddings, embedder: str, progress: Progress | None) -> None:
+        left, total = self._vectors.unembedded(embedder)
+        done = total - len(left)
+        for start in range(0, len(left), _EMBED_TEXTS):
+            if progress:
+                progress(done + start, total)
+            self._pause()
+            batch = self._vectors.texts(left[start : start + _EMBED_TEXTS])
+            texts = [embedded_text(section, text) for section, text in batch.values()]
+            if texts:  # else forgotten meanwhile
+                vectors = as_vectors(embeddings, texts)
+                self._vectors.keep(dict(zip(batch, vectors, strict=True)), embedder)
+        if progress:
+            progress(total, total)
