@@ -1,25 +1,32 @@
-"""ChatGLM2 and ChatGLM3 in process, from the folder as published and without its code."""
+"""ChatGLM of three generations in process, from the folder as published and without its code."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import Field
 from transformers import PreTrainedModel
 
 from rag.errors import ModelFailed, ModelMissing
 from rag.models.checkpoint import read_config, read_json
 from rag.models.device import pick_device, pick_dtype
 from rag.models.glm_tokenizer import GlmTokenizer
-from rag.models.glm_weights import Generation, open_glm
+from rag.models.glm_weights import Generation, is_first_generation, open_glm
+from rag.models.ice_tokenizer import IMAGES, IceTokenizer
 from rag.models.local_chat import ChatTokenizer, LocalChat
 
 
 class ChatGLM(LocalChat):
-    """Chat with a ChatGLM2 or ChatGLM3 folder of safetensors (its .py files are never run)."""
+    """Chat with a ChatGLM folder of safetensors (its .py files are never run)."""
 
-    template: Literal["auto", "chatglm2", "chatglm3"] = "auto"
-    """How a conversation is written; `auto` goes by what the folder calls itself."""
+    template: Literal["auto", "chatglm", "chatglm2", "chatglm3"] = "auto"
+    """How a conversation is written; `auto` goes by the tokenizer's roles, then by the names that
+    the folder gives itself. The first ChatGLM-6B has only its own."""
+    memory: dict[int | str, int | str] = Field(default_factory=dict)
+    """How much each device may hold, by accelerate's names, if the model is to be spread."""
+    offload: Path | None = None
+    """The folder that what fits nowhere is read from."""
 
     @property
     def _llm_type(self) -> str:
@@ -27,24 +34,40 @@ class ChatGLM(LocalChat):
 
     def _open(self) -> tuple[ChatTokenizer, PreTrainedModel]:
         config = read_config(self.folder, self.source)
-        vocabulary = self.folder / "tokenizer.model"
+        first = is_first_generation(config)
+        vocabulary = self.folder / ("ice_text.model" if first else "tokenizer.model")
         if not vocabulary.is_file():
             raise ModelMissing(
-                f"The model in {self.folder} has no tokenizer.model: copy it there from the "
+                f"The model in {self.folder} has no {vocabulary.name}: copy it there from the "
                 "published checkpoint."
             )
-        generation = self._generation(config)
+        generation = "chatglm" if first else self._generation(config)
+        tokenizer: ChatTokenizer
+        if first:
+            said = read_json(self.folder / "tokenizer_config.json")
+            images = int(said.get("num_image_tokens", IMAGES))
+            tokenizer = IceTokenizer(vocabulary, images=images)
+        else:
+            tokenizer = GlmTokenizer(vocabulary, generation)
         device = pick_device(self.device)
+        stored = str(config.get("dtype") or config.get("torch_dtype") or "")
+        dtype = self.dtype
+        if first and device.type == "cuda" and dtype == "auto" and stored == "float16":
+            dtype = stored  # bfloat16's few digits cost this generation more than the others
         model = open_glm(
             self.folder,
             generation,
             device=device,
-            dtype=pick_dtype(self.dtype, device, str(config.get("torch_dtype", ""))),
+            dtype=pick_dtype(dtype, device, stored),
             source=self.source,
+            memory=self.memory,
+            offload=self.offload,
         )
-        return GlmTokenizer(vocabulary, generation), model
+        return tokenizer, model
 
     def _generation(self, config: dict[str, Any]) -> Generation:
+        if self.template == "chatglm":
+            raise ModelFailed(f"{self.folder} is no ChatGLM-6B: its template is another one.")
         if self.template != "auto":
             return self.template
         named = generation_of(self.folder, config)

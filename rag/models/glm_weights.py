@@ -1,21 +1,22 @@
-"""A ChatGLM2 or ChatGLM3 checkpoint as published, opened as transformers' own Glm model."""
+"""ChatGLM checkpoints as published: the second and third generation are transformers' own Glm."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
-from transformers import GlmConfig, GlmForCausalLM
+from transformers import GlmConfig, GlmForCausalLM, PreTrainedModel
 
 from rag.errors import ModelFailed
+from rag.models.chatglm6b import ChatGLM6B, Rotary, chatglm6b_config
 from rag.models.checkpoint import read_config, shards, tensors
 from rag.models.placing import Place, fill
 from rag.models.quantisation import use_quantised
 
-Generation = Literal["chatglm2", "chatglm3"]
+Generation = Literal["chatglm", "chatglm2", "chatglm3"]
 
 # What the original code could be told to do, and Glm does not do: setting, the value it must have.
 _ONLY: Mapping[str, Any] = {
@@ -69,7 +70,7 @@ def glm_config(original: Mapping[str, Any], generation: Generation) -> GlmConfig
 
 
 def _check(original: Mapping[str, Any]) -> None:
-    if "num_layers" not in original or "position_encoding_2d" in original:
+    if "num_layers" not in original or is_first_generation(original):
         raise ModelFailed(
             "This is not a ChatGLM2 or ChatGLM3 checkpoint: the first ChatGLM-6B is another "
             "architecture, and GLM-4 and other models load with provider: transformers."
@@ -80,11 +81,22 @@ def _check(original: Mapping[str, Any]) -> None:
                 f"This checkpoint cannot be loaded: its config.json has {name}: "
                 f"{original[name]!r}, only {value!r} is supported."
             )
-    if original.get("quantization_bit", 0) not in {0, 4, 8}:
+    _bits(original)
+
+
+def _bits(config: Mapping[str, Any]) -> Literal[0, 4, 8]:
+    """Return to how many bits a checkpoint is quantised, 0 for not at all."""
+    bits = config.get("quantization_bit") or 0
+    if bits not in {0, 4, 8}:
         raise ModelFailed(
-            f"This checkpoint is quantised to {original['quantization_bit']} bits: only 4, "
-            "8 or none can be loaded."
+            f"This checkpoint is quantised to {bits} bits: only 4, 8 or none can be loaded."
         )
+    return cast(Literal[0, 4, 8], bits)
+
+
+def is_first_generation(config: Mapping[str, Any]) -> bool:
+    """Tell whether an original config.json is the first ChatGLM-6B's."""
+    return "position_encoding_2d" in config or "inner_hidden_size" in config
 
 
 def _rope(ratio: float, generation: Generation) -> dict[str, Any]:
@@ -106,29 +118,66 @@ def open_glm(
     source: str = "",
     memory: Mapping[int | str, int | str] | None = None,
     offload: Path | None = None,
-) -> GlmForCausalLM:
-    """Return the checkpoint as a Glm model; quantised layers stay so (`QuantisedLinear`).
+) -> PreTrainedModel:
+    """Return the checkpoint's model; quantised layers stay quantised (`QuantisedLinear`).
 
-    `memory` and `offload` are those of `Place`. Raise `ModelMissing` or `ModelFailed`.
+    It is `GlmForCausalLM`, or `ChatGLM6B` for a folder of the first generation, whatever
+    `generation` says. `memory` and `offload` are `Place`'s. Raise `ModelMissing` or `ModelFailed`.
     """
     original = read_config(folder, source)
-    config = _native_config(original) or glm_config(original, generation)
-    config.dtype = dtype
+    make = _first_generation if is_first_generation(original) else _glm
+    place = Place(device, dtype, memory or {}, offload)
     files = shards(folder, source)
-    bits = original.get("quantization_bit", 0)
+    try:
+        model, weights = make(original, generation, place, tensors(files))
+        fill(model, weights, place)
+    except (ModelFailed, RuntimeError) as error:
+        raise ModelFailed(f"The model in {folder} cannot be used: {error}") from error
+    return model
+
+
+_Weights = Iterator[tuple[str, torch.Tensor]]
+
+
+def _glm(
+    original: Mapping[str, Any], generation: Generation, place: Place, weights: _Weights
+) -> tuple[PreTrainedModel, _Weights]:
+    """Return an empty model of the second or third generation, and its weights by its names."""
+    config = _native_config(original) or glm_config(original, generation)
+    config.dtype = place.dtype
     # On the meta device nothing is allocated: each tensor becomes the model's own as it is read.
     with torch.device("meta"):
         model = GlmForCausalLM(config)
-        if bits:
-            use_quantised(model.model.layers, bits, dtype)
+        if bits := _bits(original):
+            use_quantised(model.model.layers, bits, place.dtype)
     # The rotary table isn't in the files: it is computed anew, off the meta device.
-    model.model.rotary_emb = type(model.model.rotary_emb)(config).to(device)
-    try:
-        place = Place(device, dtype, memory or {}, offload)
-        fill(model, native_tensors(tensors(files), config), place)
-    except (ModelFailed, RuntimeError) as error:
-        raise ModelFailed(f"The weights in {folder} cannot be used: {error}") from error
-    return model
+    model.model.rotary_emb = type(model.model.rotary_emb)(config).to(place.device)
+    return model, native_tensors(weights, config)
+
+
+def _first_generation(
+    original: Mapping[str, Any], generation: Generation, place: Place, weights: _Weights
+) -> tuple[PreTrainedModel, _Weights]:
+    """Return an empty ChatGLM-6B, and its weights by its names."""
+    config = chatglm6b_config(original)
+    config.dtype = place.dtype
+    with torch.device("meta"):
+        model = ChatGLM6B(config)
+        if bits := _bits(original):
+            use_quantised(model.transformer.layers, bits, place.dtype)
+    model.transformer.rotary = Rotary(config.hidden_size // config.num_attention_heads)
+    model.transformer.rotary.to(place.device)
+    return model, first_generation_tensors(weights)
+
+
+def first_generation_tensors(
+    weights: Iterable[tuple[str, torch.Tensor]],
+) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the first generation's tensors without what isn't read: tables, and the head, which is
+    the embedding once more."""
+    for name, tensor in weights:
+        if name != "lm_head.weight" and not name.endswith("rotary_emb.inv_freq"):
+            yield name, tensor
 
 
 def _native_config(config: Mapping[str, Any]) -> GlmConfig | None:

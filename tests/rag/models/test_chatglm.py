@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from langchain_core.language_models import BaseChatModel
@@ -15,13 +14,10 @@ from safetensors.torch import load_file, save_file
 
 from rag.errors import ModelFailed, ModelMissing
 from rag.models.chatglm import ChatGLM
-from rag.models.engine import Engine
-from rag.models.engine_slots import runner_for
 from rag.models.glm_tokenizer import GlmTokenizer
 from rag.models.glm_weights import Generation, glm_config, open_glm
 from tests.rag.models import small_glm
 
-SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "chatglm"
 CPU = torch.device("cpu")
 
 
@@ -59,35 +55,6 @@ def write_int4(folder: Path) -> dict[str, torch.Tensor]:
 
 
 # The checkpoint as published
-
-
-@pytest.mark.parametrize("name", ["chatglm2-tiny", "chatglm3-tiny", "chatglm2-tiny-int4"])
-def test_golden_checkpoint_agrees_with_the_original_code(name: str) -> None:
-    folder = SHARED / name
-    if not folder.is_dir():
-        pytest.skip(f"the golden checkpoint {name} is not beside the repository")
-    model = opened(folder, "chatglm3" if "chatglm3" in name else "chatglm2")
-    reference = json.loads((folder / "reference.json").read_text())
-    expected = np.load(folder / "logits.npz")
-    engine = Engine(runner_for(model, slots=2, length=512))
-    for at, prompt in enumerate(reference["prompts"]):
-        difference = np.abs(logits(model, prompt).numpy() - expected[f"prompt{at}"])
-        assert difference.max() < 1e-4
-        wanted = reference["greedy"][at]
-        assert list(engine.tokens(prompt, limit=len(wanted))) == wanted
-    engine.close()
-    if "batch_greedy" in reference:
-        assert batch_greedy(model, reference["prompts"]) == reference["batch_greedy"]
-
-
-def batch_greedy(model: Any, prompts: list[list[int]]) -> list[list[int]]:
-    longest = max(map(len, prompts))
-    ids = torch.tensor([[0] * (longest - len(p)) + p for p in prompts])
-    mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])
-    made = model.generate(
-        input_ids=ids, attention_mask=mask, max_new_tokens=24, do_sample=False, eos_token_id=None
-    )
-    return [row[longest:].tolist() for row in made]
 
 
 def test_every_weight_of_a_published_folder_is_where_it_computes_the_same(tmp_path: Path) -> None:
