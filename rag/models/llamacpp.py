@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -104,45 +103,11 @@ class LlamaCppChat(BackgroundChat):
         answer = self._http.post("/tokenize", json={"content": text}).raise_for_status()
         return len(answer.json()["tokens"])
 
-    def _begin(
-        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any], put: Put
-    ) -> Callable[[], None]:
-        if self._threads is None:
+    def _answer(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+    ) -> _Answer:
+        if self._server is None or self._threads is None:
             raise ModelFailed(f"The chat model {self.name_shown} is not loaded.")
-        cancelled = threading.Event()
-
-        def work() -> None:
-            try:
-                self._run(messages, stop, put, cancelled, options)
-                put(None)
-            except BaseException as error:
-                put(error)
-
-        self._threads.submit(work)
-        return cancelled.set
-
-    def _run(
-        self,
-        messages: Sequence[BaseMessage],
-        stop: list[str] | None,
-        emit: Put,
-        cancelled: threading.Event,
-        options: dict[str, Any],
-    ) -> None:
-        """Generate in the calling thread, handing each piece to `emit`, until done or cancelled."""
-        if self._server is None:
-            raise ModelFailed(f"The chat model {self.name_shown} is not loaded.")
-        failure: list[str] = []
-
-        def receive(event: Any) -> bool:
-            if "error" in event:
-                failure.append(str(event["error"].get("message", event["error"])))
-                return True
-            for choice in event.get("choices", ()):
-                if text := choice.get("delta", {}).get("content"):
-                    emit(ChatGenerationChunk(message=AIMessageChunk(content=text)))
-            return cancelled.is_set()
-
         request = {
             "messages": convert_to_openai_messages(messages),
             "stream": True,
@@ -157,8 +122,52 @@ class LlamaCppChat(BackgroundChat):
             request["stop"] = stop
         if schema := options.get("json_schema"):
             request["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema}}
-        self._server.handle_chat_completions(request, receive)
-        if failure:
-            raise ModelFailed(f"The chat model {self.name_shown} failed: {failure[0]}")
-        # A model may say nothing; LangChain takes a stream without any piece for a mistake.
-        emit(ChatGenerationChunk(message=AIMessageChunk(content="")))
+        return _Answer(self._server, self._threads, request, self.name_shown)
+
+
+class _Answer:
+    """An answer in the making: llama.cpp's events in, chunks out."""
+
+    done = False
+
+    def __init__(
+        self, server: Any, threads: ThreadPoolExecutor, request: dict[str, Any], name: str
+    ) -> None:
+        self._server, self._threads, self._request, self._name = server, threads, request, name
+        self._cancelled = threading.Event()
+
+    def begin(self, put: Put) -> None:
+        """Have a thread of the model's run the request."""
+
+        def receive(event: Any) -> bool:
+            put(event)
+            return "error" in event or self._cancelled.is_set()
+
+        def work() -> None:
+            try:
+                self._server.handle_chat_completions(self._request, receive)
+                put(None)
+            except BaseException as error:
+                put(error)
+
+        self._threads.submit(work)
+
+    def take(self, piece: Any) -> ChatGenerationChunk | None:
+        """Return the text in one of llama.cpp's events."""
+        if isinstance(piece, BaseException):
+            raise ModelFailed(f"The chat model {self._name} failed: {piece}") from piece
+        if error := piece.get("error"):
+            reason = error.get("message", error) if isinstance(error, dict) else error
+            raise ModelFailed(f"The chat model {self._name} failed: {reason}")
+        text = "".join(
+            choice.get("delta", {}).get("content") or "" for choice in piece.get("choices", ())
+        )
+        return ChatGenerationChunk(message=AIMessageChunk(content=text)) if text else None
+
+    def last(self) -> ChatGenerationChunk:
+        """Return an empty chunk: a model may say nothing, which LangChain takes for a mistake."""
+        return ChatGenerationChunk(message=AIMessageChunk(content=""))
+
+    def cancel(self) -> None:
+        """Have llama.cpp stop at its next event."""
+        self._cancelled.set()

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import queue
 from abc import abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -21,7 +18,7 @@ from rag.errors import ModelFailed, TeamglmError
 from rag.models.engine import Engine, Request
 from rag.models.engine_slots import runner_for
 from rag.models.generation import TextStream
-from rag.models.streaming import StreamedChat
+from rag.models.streaming import BackgroundChat, Put
 
 
 class ChatTokenizer(Protocol):
@@ -41,10 +38,7 @@ class ChatTokenizer(Protocol):
         """Return the text of `tokens`, without the special ones."""
 
 
-_Item = int | BaseException | None
-
-
-class LocalChat(StreamedChat):
+class LocalChat(BackgroundChat):
     """A chat model whose weights `load` opens; many requests are answered at once, in turn by the
     `user` that a call may name."""
 
@@ -117,123 +111,67 @@ class LocalChat(StreamedChat):
         """Return the length of the prompt that these messages become."""
         return len(self._loaded()[0].prompt(messages))
 
-    def _stream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> Iterator[ChatGenerationChunk]:
-        tokenizer, engine = self._loaded()
-        arrived: queue.SimpleQueue[_Item] = queue.SimpleQueue()
-        answer = self._answer(tokenizer, tokenizer.prompt(messages), stop)
-        request = self._request(answer, kwargs, arrived.put)
-        engine.submit(request)
-        try:
-            while not answer.done and (item := arrived.get()) is not None:
-                if piece := answer.add(self._token(item)):
-                    if run_manager:
-                        run_manager.on_llm_new_token(piece.text, chunk=piece)
-                    yield piece
-            yield answer.last()
-        finally:
-            engine.cancel(request)
-
-    async def _astream(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: AsyncCallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        tokenizer, engine = self._loaded()
-        arrived: asyncio.Queue[_Item] = asyncio.Queue()
-        loop = asyncio.get_running_loop()
-        # Long prompts take milliseconds: too long for the event loop.
-        prompt = await asyncio.to_thread(tokenizer.prompt, messages)
-        answer = self._answer(tokenizer, prompt, stop)
-        request = self._request(
-            answer, kwargs, lambda item: loop.call_soon_threadsafe(arrived.put_nowait, item)
-        )
-        engine.submit(request)
-        try:
-            while not answer.done and (item := await arrived.get()) is not None:
-                if piece := answer.add(self._token(item)):
-                    if run_manager:
-                        await run_manager.on_llm_new_token(piece.text, chunk=piece)
-                    yield piece
-            yield answer.last()
-        finally:
-            engine.cancel(request)
-
     def _loaded(self) -> tuple[ChatTokenizer, Engine]:
         if self._tokenizer is None or self._engine is None:
             raise ModelFailed(f"The chat model {self.name_shown} is not loaded.")
         return self._tokenizer, self._engine
 
     def _answer(
-        self, tokenizer: ChatTokenizer, prompt: Sequence[int], stop: list[str] | None
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> _Answer:
-        return _Answer(tokenizer, prompt, stop or self.stop or [], self.name_shown)
-
-    def _request(
-        self, answer: _Answer, options: dict[str, Any], put: Callable[[_Item], Any]
-    ) -> Request:
-        room = self.context_window - len(answer.prompt)
+        tokenizer, engine = self._loaded()
+        prompt = tokenizer.prompt(messages)
+        room = self.context_window - len(prompt)
         if room < 1:
             raise ModelFailed(
-                f"The prompt has {len(answer.prompt)} tokens, but the model reads "
-                f"{self.context_window} with its answer: ask a shorter question or less of the "
-                "documents."
+                f"The prompt has {len(prompt)} tokens, but the model reads {self.context_window} "
+                "with its answer: ask a shorter question or less of the documents."
             )
-        return Request(
-            answer.prompt,
+        request = Request(
+            prompt,
             limit=min(room, options.get("max_tokens") or self.max_tokens),
-            put=put,
-            ends=answer.ends,
+            put=lambda item: None,
+            ends=tokenizer.ends,
             temperature=options.get("temperature", self.temperature),
             seed=options.get("seed", self.seed),
             user=options.get("user") or "",
         )
-
-    def _token(self, item: int | BaseException) -> int:
-        """Return the token that has come, or raise what has come instead."""
-        if isinstance(item, TeamglmError):
-            raise item
-        if isinstance(item, BaseException):
-            raise ModelFailed(f"The chat model {self.name_shown} failed: {item}") from item
-        return item
+        text = TextStream(tokenizer.decode, stop or self.stop or [])
+        return _Answer(engine, request, text, self.name_shown)
 
 
 class _Answer:
-    """An answer in the making: tokens in, chunks out."""
+    """An answer in the making: the engine's tokens in, chunks out."""
 
-    def __init__(
-        self, tokenizer: ChatTokenizer, prompt: Sequence[int], stops: Sequence[str], name: str
-    ) -> None:
-        self.prompt = prompt
-        self.ends = tokenizer.ends
+    def __init__(self, engine: Engine, request: Request, text: TextStream, name: str) -> None:
         self.done = False
-        self._name = name
-        self._text = TextStream(tokenizer.decode, stops)
+        self._engine, self._request, self._text, self._name = engine, request, text, name
         self._written = 0
 
-    def add(self, token: int) -> ChatGenerationChunk | None:
+    def begin(self, put: Put) -> None:
+        """Queue the request."""
+        self._request.put = put
+        self._engine.submit(self._request)
+
+    def take(self, piece: int | BaseException) -> ChatGenerationChunk | None:
         """Return the text that is certain with this token, if any."""
+        if isinstance(piece, TeamglmError):
+            raise piece
+        if isinstance(piece, BaseException):
+            raise ModelFailed(f"The chat model {self._name} failed: {piece}") from piece
         self._written += 1
-        if token in self.ends:
+        if piece in self._request.ends:
             self.done = True
             return None
-        piece = self._text.add(token)
+        text = self._text.add(piece)
         self.done = self._text.stopped
-        return ChatGenerationChunk(message=AIMessageChunk(content=piece)) if piece else None
+        return ChatGenerationChunk(message=AIMessageChunk(content=text)) if text else None
 
     def last(self) -> ChatGenerationChunk:
         """Return the rest of the text, with what is known of the whole."""
+        read = len(self._request.prompt)
         usage = UsageMetadata(
-            input_tokens=len(self.prompt),
-            output_tokens=self._written,
-            total_tokens=len(self.prompt) + self._written,
+            input_tokens=read, output_tokens=self._written, total_tokens=read + self._written
         )
         return ChatGenerationChunk(
             message=AIMessageChunk(
@@ -244,3 +182,7 @@ class _Answer:
                 "model_name": self._name,
             },
         )
+
+    def cancel(self) -> None:
+        """Free the slot."""
+        self._engine.cancel(self._request)

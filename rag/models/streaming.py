@@ -7,7 +7,7 @@ import queue
 from abc import abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models.chat_models import (
@@ -18,8 +18,27 @@ from langchain_core.language_models.chat_models import (
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
-Put = Callable[[ChatGenerationChunk | BaseException | None], None]
-"""Takes an answer's chunks, then None, or what went wrong; from any thread."""
+Put = Callable[[Any], None]
+"""Takes what an answer is made of, piece by piece, from any thread; then None, or an exception."""
+
+
+class Answer(Protocol):
+    """One answer in the making, in the background; what is made of it, its listener makes."""
+
+    done: bool
+    """Whether it ended with the piece that was taken last."""
+
+    def begin(self, put: Put) -> None:
+        """Have the answer made, and `put` called with its pieces."""
+
+    def take(self, piece: Any) -> ChatGenerationChunk | None:
+        """Return the text that is certain with this piece, if any; raise what it may stand for."""
+
+    def last(self) -> ChatGenerationChunk:
+        """Return the rest of the text, with what is known of the whole."""
+
+    def cancel(self) -> None:
+        """End the answer wherever it is; nothing if it has ended."""
 
 
 class StreamedChat(BaseChatModel):
@@ -45,13 +64,13 @@ class StreamedChat(BaseChatModel):
 
 
 class BackgroundChat(StreamedChat):
-    """A chat model in this process, which answers in a thread of its own."""
+    """A chat model in this process, which answers in threads of its own."""
 
     @abstractmethod
-    def _begin(
-        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any], put: Put
-    ) -> Callable[[], None]:
-        """Have an answer made in the background, which `put` gets; return what cancels it."""
+    def _answer(
+        self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
+    ) -> Answer:
+        """Return an answer that has not begun."""
 
     def _stream(
         self,
@@ -60,17 +79,18 @@ class BackgroundChat(StreamedChat):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        arrived: queue.SimpleQueue[ChatGenerationChunk | BaseException | None] = queue.SimpleQueue()
-        cancel = self._begin(messages, stop, kwargs, arrived.put)
+        arrived: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        answer = self._answer(messages, stop, kwargs)
+        answer.begin(arrived.put)
         try:
-            while (item := arrived.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                if run_manager:
-                    run_manager.on_llm_new_token(item.text, chunk=item)
-                yield item
+            while not answer.done and (piece := arrived.get()) is not None:
+                if chunk := answer.take(piece):
+                    if run_manager:
+                        run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
+            yield answer.last()
         finally:
-            cancel()
+            answer.cancel()
 
     async def _astream(
         self,
@@ -79,20 +99,22 @@ class BackgroundChat(StreamedChat):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        arrived: asyncio.Queue[ChatGenerationChunk | BaseException | None] = asyncio.Queue()
+        arrived: asyncio.Queue[Any] = asyncio.Queue()
         loop = asyncio.get_running_loop()
 
-        def put(item: ChatGenerationChunk | BaseException | None) -> None:
+        def put(piece: Any) -> None:
             with suppress(RuntimeError):  # the loop was closed: nobody listens any more
-                loop.call_soon_threadsafe(arrived.put_nowait, item)
+                loop.call_soon_threadsafe(arrived.put_nowait, piece)
 
-        cancel = self._begin(messages, stop, kwargs, put)
+        # Long prompts take milliseconds: too long for the event loop.
+        answer = await asyncio.to_thread(self._answer, messages, stop, kwargs)
+        answer.begin(put)
         try:
-            while (item := await arrived.get()) is not None:
-                if isinstance(item, BaseException):
-                    raise item
-                if run_manager:
-                    await run_manager.on_llm_new_token(item.text, chunk=item)
-                yield item
+            while not answer.done and (piece := await arrived.get()) is not None:
+                if chunk := answer.take(piece):
+                    if run_manager:
+                        await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+                    yield chunk
+            yield answer.last()
         finally:
-            cancel()
+            answer.cancel()

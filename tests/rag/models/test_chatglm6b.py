@@ -12,7 +12,8 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from rag.errors import ModelFailed, ModelMissing
 from rag.models.chatglm import ChatGLM
 from rag.models.chatglm6b import Reading, chatglm6b_config
-from rag.models.generation import Generator
+from rag.models.engine import Engine
+from rag.models.engine_slots import runner_for
 from rag.models.glm_weights import open_glm
 from rag.models.ice_tokenizer import IceTokenizer
 from rag.models.quantisation import Bits
@@ -86,12 +87,12 @@ def test_batch_padded_on_the_left_is_read_as_each_prompt_alone(
     assert made[:, 6:].tolist() == [greedy(model, prompt) for prompt in prompts]
 
 
-def test_generation_token_by_token_reads_every_prompt_whole(model: Any) -> None:
-    generator = Generator(model)
+def test_engine_reads_every_prompt_whole(model: Any) -> None:
+    engine = Engine(runner_for(model, slots=2, length=256))
     prompts = [[*range(50, 150), *START], [*range(50, 120), 40, *START], [*range(50, 150), *START]]
     for prompt in prompts:
-        tokens = generator.tokens(prompt, limit=6, ends=frozenset(), cancelled=lambda: False)
-        assert list(tokens) == greedy(model, prompt)
+        assert list(engine.tokens(prompt, limit=6)) == greedy(model, prompt)
+    engine.close()
 
 
 def test_half_precision_mostly_agrees(tmp_path: Path) -> None:
