@@ -26,12 +26,14 @@ from bot.handlers.search import Search
 from bot.handlers.sources import Sources
 from bot.handlers.summarise import Summarise
 from bot.handlers.upload import Upload
+from bot.inbox import DurableInbox
 from bot.loading import Loading
 from bot.messages import Download, PlatformError, Reply, Request
 from bot.migrations import upgrade
 from bot.models import chat_model, embedding_model
 from bot.schedule import FolderSchedule
 from bot.settings import Settings, trigger
+from bot.writer import Writer
 from rag.audience import PUBLIC
 from rag.errors import StoreUnavailable, TeamglmError
 from rag.fetch import Fetcher
@@ -46,10 +48,12 @@ from rag.pipeline import AnswerLimits, RagPipeline
 from rag.priority import Priority
 from rag.records import Records
 from rag.retrieval import Retriever
-from rag.schema import open_engine
+from rag.schema import open_engine, reading
 from rag.store import PassageIndex
 
 log = logging.getLogger(__name__)
+
+_PRUNE_SECONDS = 3600.0
 
 
 class App:
@@ -61,6 +65,8 @@ class App:
         self._lock = FileLock(settings.data / "lock", thread_local=False)
         self.engine = open_engine(database_url(settings))
         self.records = Records(self.engine)
+        self.writer = Writer(self.engine, reading(self.engine))
+        self.inbox = DurableInbox(self.writer)
         self.priority = Priority()
         self.fetcher = Fetcher()
         self.embeddings = embedding_model(settings)
@@ -170,6 +176,7 @@ class App:
         """Close what was opened, and let go of the data folder."""
         self.chat.close()
         self.index.close()
+        self.writer.close()
         self.engine.dispose()
         self._lock.release()
 
@@ -187,6 +194,12 @@ class App:
 
         triggers = {folder.name: trigger(folder.schedule) for folder in self.settings.folders}
         await FolderSchedule(triggers, read).run()
+
+    async def forget_the_past(self) -> None:
+        """Delete what the inbox no longer needs, every hour, until cancelled."""
+        while True:
+            await self.inbox.prune()
+            await asyncio.sleep(_PRUNE_SECONDS)
 
     def still_loading(self) -> str | None:
         """Return the phrase key of a part that isn't open yet, or None when the bot is ready."""
@@ -262,6 +275,7 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
                 tasks.create_task(adapter_run())
             tasks.create_task(_load(app, say))
             tasks.create_task(app.read_folders())
+            tasks.create_task(app.forget_the_past())
     except* (PlatformError, TeamglmError, WebError) as group:
         # One sentence is what people need; the first says why everything ended.
         raise first_of(group) from None
@@ -302,6 +316,7 @@ def _platforms(
 
         slack = SlackAdapter(
             handle,
+            app.inbox,
             bot_token=secrets.slack_bot_token.get_secret_value(),
             app_token=secrets.slack_app_token.get_secret_value(),
             api_url=settings.slack.api_url,
@@ -313,6 +328,7 @@ def _platforms(
 
         discord = DiscordAdapter(
             handle,
+            app.inbox,
             token=secrets.discord_bot_token.get_secret_value(),
             api_url=settings.discord.api_url,
             gateway_url=settings.discord.gateway_url,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -41,7 +41,8 @@ class Request:
     """The platform's own id of the event: the same event delivered twice has the same id."""
     platform: str
     command: str
-    """Names the handler: ask, search, summarise, upload, remember, sources, open, forget, index."""
+    """Names the handler: ask, search, summarise, upload, remember, sources, open, forget, index,
+    status, help, rate; `stop` ends the request whose id is the text."""
     text: str
     user: str
     conversation: str
@@ -59,6 +60,8 @@ class Request:
     """Further arguments of the command, as the command line names them (`k`, `rebuild`)."""
     address: Mapping[str, str] = field(default_factory=dict)
     """Where the adapter delivers the reply; nobody else reads it."""
+    is_admin: bool = False
+    """The platform says that this person administers the place, or the bot itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,3 +178,98 @@ class AttachmentError(Exception):
 
 class PlatformError(Exception):
     """A platform refuses the bot; the text is one sentence that says what to do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a platform told the bot, stored before it is acknowledged."""
+
+    id: str
+    """The platform's own: the same event delivered again has the same id."""
+    platform: str
+    team: str
+    """The workspace or server, with its organisation where there is one."""
+    channel: str
+    kind: str
+    """The adapter's own word for what this is: "message", "edited", "deleted", "command" …"""
+    payload: Mapping[str, Any]
+    """All that the adapter needs to work on the event after a restart, as JSON values."""
+    message: str | None = None
+    """The message that this is about: events with other ids but the same (platform, team, channel,
+    message, edition) are the same event. None for commands and buttons."""
+    edition: str = ""
+    """Empty for what was first said; an edit's own stamp; "deleted" for the deletion."""
+    starts: int = 0
+    """How often a start of the bot has found this event unfinished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How far a reply has come on its platform."""
+
+    request: str
+    fresh: bool
+    """It was begun just now. Else look before the first post: the message after those of `parts`
+    may already stand there."""
+    place: int = 0
+    """Which of the places that the adapter offers the reply stands in."""
+    parts: tuple[str, ...] = ()
+    """The messages that it occupies, in order, as the adapter refers to them."""
+    reply: Reply | None = None
+    """The whole reply where it is written and only its delivery is unfinished."""
+    done: bool = False
+    """It stands there complete."""
+
+
+class Inbox(Protocol):
+    """Every event has exactly one outcome, whatever happens to the process.
+
+    What a method changes is on disk when it returns; none of them blocks the event loop, and being
+    cancelled doesn't undo them. Each raises what the database raises.
+    """
+
+    async def add(self, event: Event) -> bool:
+        """Store an event; return False for one that is already known."""
+        ...
+
+    async def pending(self, platform: str) -> list[Event]:
+        """Return the events that aren't done, oldest first; counts as one of their `starts`."""
+        ...
+
+    async def done(self, event: Event) -> None:
+        """Say that an event needs no more work: its payload is deleted, its ids are kept."""
+        ...
+
+    async def begin(self, request: Request, event: Event, over: str | None = None) -> Delivery:
+        """Return how far the reply to a request has come.
+
+        With `over`, the id of an earlier request, a new reply takes over that reply's messages and
+        question; the earlier one is done and forgotten.
+        """
+        ...
+
+    async def posted(self, request: Request, place: int, parts: Sequence[str]) -> None:
+        """Note the messages that a reply occupies."""
+        ...
+
+    async def answered(self, request: Request, reply: Reply) -> None:
+        """Keep the whole reply until it is delivered."""
+        ...
+
+    async def delivered(self, request: Request) -> None:
+        """Say that the reply stands there complete: its text is deleted."""
+        ...
+
+    async def replies_to(
+        self, platform: str, team: str, channel: str, message: str
+    ) -> list[Delivery]:
+        """Return the replies to a question's message that weren't withdrawn or taken over."""
+        ...
+
+    async def withdraw(self, platform: str, request: str) -> None:
+        """Say that a reply was deleted: it is done, and what was said is forgotten."""
+        ...
+
+    async def knows(self, platform: str, conversation: str) -> bool:
+        """Tell whether the bot has replied in a conversation: it is in that thread."""
+        ...

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,24 +18,15 @@ import yarl
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
+from bot.adapters.delivery import Deliveries, View
 from bot.adapters.discord_commands import command_tree, sync_commands
 from bot.adapters.discord_files import fetch
-from bot.adapters.discord_posts import place
+from bot.adapters.discord_posts import FollowUp, Room, translated
 from bot.adapters.discord_requests import scope_of, to_command, to_requests
-from bot.adapters.sheet import Post, Sheet
-from bot.messages import (
-    Attachment,
-    AttachmentError,
-    Handle,
-    PlatformError,
-    Reply,
-    ReplyChunk,
-    ReplyEvent,
-    Request,
-    Sources,
-    Status,
-)
-from bot.render import body, escape_discord, progress, reading, render, split
+from bot.adapters.sheet import Place
+from bot.messages import Attachment, AttachmentError, Event, Handle, Inbox, PlatformError, Request
+from bot.render import escape_discord, render, split
+from bot.wire import request_from_json, request_to_json
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +39,6 @@ _UNREACHABLE = (
     aiohttp.ClientError,
     OSError,
 )
-_FAILED = {
-    "en": "Something went wrong on my side; it is in the log. Please try again.",
-    "zh": "我这边出了问题，已记录在日志中。请再试一次。",
-}
-_HAN = re.compile("[\u4e00-\u9fff]")
 
 
 class DiscordAdapter:
@@ -68,6 +53,7 @@ class DiscordAdapter:
     def __init__(
         self,
         handle: Handle,
+        inbox: Inbox,
         *,
         token: str,
         api_url: str | None = None,
@@ -77,13 +63,22 @@ class DiscordAdapter:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._handle = handle
         self._token = token
         self._api_url = api_url
         self._gateway_url = gateway_url
-        self._pace: dict[str, Any] = {"edit_seconds": edit_seconds, "clock": clock, "sleep": sleep}
-        self._seen: dict[int, None] = {}
-        self._answers: set[asyncio.Task[Any]] = set()
+        self._resumed = False
+        self._messages: dict[str, discord.Message] = {}
+        """Messages whose events are being worked on, as they came."""
+        self._deliveries: Deliveries[str] = Deliveries(
+            "discord",
+            handle,
+            inbox,
+            _Surface(self),
+            self._work,
+            edit_seconds=edit_seconds,
+            clock=clock,
+            sleep=sleep,
+        )
         self.client = _Client(self, message_content=message_content)
 
     async def run(self) -> None:
@@ -109,9 +104,7 @@ class DiscordAdapter:
                 try:
                     await self.client.start(self._token)
                 finally:
-                    for answer in self._answers:
-                        answer.cancel()
-                    await asyncio.gather(*self._answers, return_exceptions=True)
+                    await self._deliveries.close()
         except discord.LoginFailure as error:
             raise PlatformError(
                 "Discord refused the token: copy it again from the developer portal "
@@ -134,17 +127,33 @@ class DiscordAdapter:
         except discord.DiscordException as error:
             log.warning("Discord's slash commands could not be brought up to date: %s", error)
 
+    async def on_ready(self) -> None:
+        """Go on with what an earlier process has left unfinished; a new session changes nothing."""
+        if not self._resumed:
+            self._resumed = True
+            await self._deliveries.resume()
+
     async def on_message(self, message: discord.Message) -> None:
         """Answer a message that asks something of the bot, once."""
         me = self.client.user
-        if me is None or message.author.bot or not self._is_new(message.id):
+        if me is None or message.author.bot:
             return
         channel = await self._known(message.channel)
-        visible = await self._visible(message.author, channel)
-        for request in to_requests(message, channel, me.id, visible):
-            with suppress(discord.HTTPException):
-                await channel.typing()
-            await self.deliver(request, self._handle(request))
+        if not to_requests(message, channel, me.id):
+            return
+        id = str(message.id)
+        self._messages.setdefault(id, message)
+        await self._deliveries.accept(
+            Event(
+                id=id,
+                platform="discord",
+                team=str(message.guild.id if message.guild else "@me"),
+                channel=str(channel.id),
+                kind="message",
+                payload={},
+                message=id,
+            )
+        )
 
     async def on_command(
         self,
@@ -154,88 +163,46 @@ class DiscordAdapter:
         file: discord.Attachment | None,
     ) -> None:
         """Answer a slash command, once."""
-        if not self._is_new(interaction.id):
-            return
+        channel = await self._known(interaction.channel)
+        request = to_command(interaction, channel, command, text, file)
+        event = Event(
+            id=str(interaction.id),
+            platform="discord",
+            team=str(interaction.guild_id or "@me"),
+            channel=str(channel.id),
+            kind="command",
+            payload=request_to_json(request),
+        )
+        deferred = asyncio.create_task(self._defer(interaction, ephemeral=command == "sources"))
         try:
-            await interaction.response.defer(thinking=True, ephemeral=command == "sources")
+            await self._deliveries.accept(event)
+        finally:
+            await deferred
+
+    async def _defer(self, interaction: discord.Interaction, *, ephemeral: bool) -> None:
+        try:
+            await interaction.response.defer(thinking=True, ephemeral=ephemeral)
         except discord.HTTPException as error:  # too late: the reply goes to the channel
             log.warning("a slash command could not be acknowledged: %s", error)
-        channel = await self._known(interaction.channel)
-        visible = await self._visible(interaction.user, channel)
-        request = to_command(interaction, channel, command, text, file, visible)
-        await self.deliver(request, self._handle(request))
 
-    async def deliver(self, request: Request, events: AsyncIterator[ReplyEvent]) -> None:
-        """Show events as they come and the reply in the end, where the request's address says."""
-        with self._under_way():
-            await self._show(Sheet(self._places(request), **self._pace), request, events)
-
-    async def _show(
-        self, sheet: Sheet, request: Request, events: AsyncIterator[ReplyEvent]
-    ) -> None:
-        language = request.language or ("zh" if _HAN.search(request.text) else "en")
-        chunks: list[ReplyChunk] = []
-        last = Reply("error", _FAILED[language], language)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(sheet.keep_up())
-            try:
-                async for event in events:
-                    match event:
-                        case Status() if not chunks:
-                            sheet.show(_fit(progress(event))[:1])
-                        case Sources() if event.citations and not chunks:
-                            sheet.show(_fit(reading(event.citations, language))[:1])
-                        case ReplyChunk():
-                            chunks.append(event)
-                            sheet.show(_fit(body(Reply("answer", "", language, tuple(chunks)))))
-                        case Reply():
-                            last = event
-            except Exception:
-                log.exception("request %s failed", request.id)
-            sheet.show(render(last, escape_discord, CONTENT_LIMIT))
-            sheet.finish()
-
-    def _places(self, request: Request) -> list[Post]:
-        where = request.address
-        guild = int(where["guild"]) if "guild" in where else None
-        channel = self.client.get_partial_messageable(int(where["channel"]), guild_id=guild)
-        send = partial(channel.send, suppress_embeds=True)
-        places: list[Post] = []
-        if "message" in where:
-            message = channel.get_partial_message(int(where["message"]))
-            if "thread" in where:
-                places.append(self._in_thread(message, where["thread"]))
-            reference = message.to_reference(fail_if_not_exists=False)
-            places.append(place(partial(send, reference=reference)))
-        else:
-            webhook = discord.Webhook.partial(
-                int(where["application"]), where["token"], client=self.client
-            )
-            places.append(place(partial(webhook.send, wait=True, suppress_embeds=True)))
-            places.append(place(send))
-
-        async def to_person(text: str) -> discord.Message:
-            person = await self.client.fetch_user(int(request.user))
-            return await person.send(text, suppress_embeds=True)
-
-        return [*places, place(to_person)]
-
-    def _in_thread(self, message: discord.PartialMessage, name: str) -> Post:
-        """Return a place that is a thread on a message, started by the first post."""
-        thread: discord.abc.Messageable | None = None
-
-        async def post(text: str) -> discord.Message:
-            nonlocal thread
-            if thread is None:
-                try:
-                    thread = await message.create_thread(name=name)
-                except discord.HTTPException as error:
-                    if error.code != _THREAD_EXISTS:
-                        raise
-                    thread = self.client.get_partial_messageable(message.id)
-            return await thread.send(text, suppress_embeds=True)
-
-        return place(post)
+    async def _work(self, event: Event) -> None:
+        channel = await self._known(self.client.get_partial_messageable(int(event.channel)))
+        if event.kind == "command":
+            request = request_from_json(dict(event.payload))
+            person = discord.Object(int(request.user))
+            visible = await self._visible(person, channel)
+            request = replace(request, audience=request.audience | visible)
+            await self._deliveries.deliver(request, event)
+            return
+        me = self.client.user
+        if me is None:
+            raise RuntimeError("events are worked on after signing in")
+        message = self._messages.pop(event.id, None) or await channel.fetch_message(int(event.id))
+        visible = await self._visible(message.author, channel)
+        for request in to_requests(message, channel, me.id, visible):
+            with suppress(discord.HTTPException):
+                await channel.typing()
+            await self._deliveries.deliver(request, event)
 
     async def download(self, attachment: Attachment, path: Path, limit: int) -> None:
         """Write an attachment's bytes to `path`; an address that has expired is asked for anew."""
@@ -259,34 +226,13 @@ class DiscordAdapter:
             (file.url for file in found.attachments if urlsplit(file.url).path == path), None
         )
 
-    @contextmanager
-    def _under_way(self) -> Iterator[None]:
-        """Count the running task among the answers that end with the connection."""
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("answers are given in tasks")
-        self._answers.add(task)
-        try:
-            yield
-        finally:
-            self._answers.discard(task)
-
-    def _is_new(self, event: int) -> bool:
-        """Tell whether an event comes for the first time; the last few thousand are remembered."""
-        if event in self._seen:
-            return False
-        self._seen[event] = None
-        if len(self._seen) > 4096:
-            del self._seen[next(iter(self._seen))]
-        return True
-
     async def _known(self, channel: Any) -> Any:
         """Return the whole channel: a thread that the client hasn't met has no parent yet."""
         if isinstance(channel, discord.PartialMessageable):
             return await self.client.fetch_channel(channel.id)
         return channel
 
-    async def _visible(self, person: discord.abc.User, channel: Any) -> frozenset[str]:
+    async def _visible(self, person: discord.abc.Snowflake, channel: Any) -> frozenset[str]:
         """Return the scopes of the channels that a person can read now, in every shared server;
         none outside a direct message, because others read the answer there."""
         if not isinstance(channel, discord.DMChannel):
@@ -327,10 +273,110 @@ class _Client(discord.AutoShardedClient):
     async def setup_hook(self) -> None:
         await self._adapter.set_up()
 
+    async def on_ready(self) -> None:
+        """Have the adapter go on with what it left unfinished."""
+        await self._adapter.on_ready()
+
     async def on_message(self, message: discord.Message) -> None:
         """Hand a message to the adapter."""
         await self._adapter.on_message(message)
 
 
-def _fit(text: str) -> list[str]:
-    return [escape_discord(piece) for piece in split(text, escape_discord, CONTENT_LIMIT)]
+class _Surface:
+    """Discord, as far as replies stand on it: messages of text."""
+
+    def __init__(self, adapter: DiscordAdapter) -> None:
+        self._adapter = adapter
+
+    def places(self, request: Request) -> list[Place[str]]:
+        """Return where a reply may go, best first; the last is the person's direct messages."""
+        where, client = request.address, self._adapter.client
+        guild = int(where["guild"]) if "guild" in where else None
+        channel = client.get_partial_messageable(int(where["channel"]), guild_id=guild)
+        places: list[Place[str]] = []
+        if "message" in where:
+            message = channel.get_partial_message(int(where["message"]))
+            if "thread" in where:
+                places.append(_thread_on(message, where["thread"], client))
+            reference = message.to_reference(fail_if_not_exists=False)
+            places.append(_room(channel, reference=reference))
+        else:
+            webhook = discord.Webhook.partial(
+                int(where["application"]), where["token"], client=client
+            )
+            places += [FollowUp(webhook), _room(channel)]
+
+        async def person() -> discord.DMChannel:
+            user = await client.fetch_user(int(request.user))
+            return user.dm_channel or await user.create_dm()
+
+        async def send(text: str, nonce: str) -> discord.Message:
+            return await (await person()).send(text, nonce=nonce, suppress_embeds=True)
+
+        return [*places, Room(send, person)]
+
+    def render(self, view: View) -> list[str]:
+        """Return a reply in messages; nothing before there is something to show."""
+        if view.reply is not None:
+            return render(view.reply, escape_discord, CONTENT_LIMIT)
+        pieces = split(view.text(), escape_discord, CONTENT_LIMIT)
+        if view.status is None and view.sources is None and not view.chunks:
+            return []
+        return [escape_discord(piece) for piece in (pieces if view.chunks else pieces[:1])]
+
+    async def edit(self, reference: str, text: str) -> None:
+        """Replace what a message of ours says."""
+        channel, webhook, id = self._found(reference)
+        with translated():
+            if webhook is not None:
+                await webhook.edit_message(id, content=text)
+            else:
+                await channel.get_partial_message(id).edit(content=text)
+
+    async def delete(self, reference: str) -> None:
+        """Take a message of ours away."""
+        channel, webhook, id = self._found(reference)
+        with translated():
+            if webhook is not None:
+                await webhook.delete_message(id)
+            else:
+                await channel.get_partial_message(id).delete()
+
+    def _found(
+        self, reference: str
+    ) -> tuple[discord.PartialMessageable, discord.Webhook | None, int]:
+        """Return the channel or the webhook that a message belongs to, and its id."""
+        client = self._adapter.client
+        where, _, id = reference.rpartition("/")
+        place, _, token = where.partition("/")
+        webhook = discord.Webhook.partial(int(place), token, client=client) if token else None
+        return client.get_partial_messageable(int(place)), webhook, int(id)
+
+
+def _room(channel: discord.PartialMessageable, **options: Any) -> Room:
+    async def send(text: str, nonce: str) -> discord.Message:
+        return await channel.send(text, nonce=nonce, suppress_embeds=True, **options)
+
+    async def look() -> discord.PartialMessageable:
+        return channel
+
+    return Room(send, look)
+
+
+def _thread_on(message: discord.PartialMessage, name: str, client: discord.Client) -> Room:
+    """Return a place that is a thread on a message, started by the first post."""
+    # Discord gives a thread the id of the message that it starts from.
+    thread = client.get_partial_messageable(message.id)
+
+    async def send(text: str, nonce: str) -> discord.Message:
+        try:
+            await message.create_thread(name=name)
+        except discord.HTTPException as error:
+            if error.code != _THREAD_EXISTS:
+                raise
+        return await thread.send(text, nonce=nonce, suppress_embeds=True)
+
+    async def look() -> discord.PartialMessageable:
+        return thread
+
+    return Room(send, look)

@@ -4,38 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
 
 import aiohttp
 import discord
 
-from bot.adapters.sheet import Message, Post, Refused, Unreachable
+from bot.adapters.sheet import Refused, Unreachable
+
+_NEWEST = 50
 
 
-def place(send: Callable[[str], Awaitable[discord.Message]]) -> Post:
-    """Return where `send` puts messages as a place of a `Sheet`."""
-
-    async def post(text: str) -> Message:
-        with _translated():
-            return _Posted(await send(text))
-
-    return post
+def nonce_of(mark: str) -> str:
+    """Return a mark in the 25 characters that a nonce may have."""
+    return blake2b(mark.encode(), digest_size=12).hexdigest()
 
 
-class _Posted:
-    def __init__(self, message: discord.Message) -> None:
-        self._message = message
+@dataclass(frozen=True, slots=True)
+class Room:
+    """A channel or a thread as a place of replies; `send` takes the text and the nonce."""
 
-    async def edit(self, text: str) -> None:
-        with _translated():
-            self._message = await self._message.edit(content=text)
+    send: Callable[[str, str], Awaitable[discord.Message]]
+    look: Callable[[], Awaitable[discord.abc.Messageable]]
+    """Returns where `send` puts messages."""
+    editable = True
 
-    async def delete(self) -> None:
-        with _translated():
-            await self._message.delete()
+    async def post(self, text: str, mark: str) -> str:
+        """Post a message that carries the mark."""
+        with translated():
+            message = await self.send(text, nonce_of(mark))
+        return f"{message.channel.id}/{message.id}"
+
+    async def find(self, mark: str) -> str | None:
+        """Look for a message that carries the mark, among the newest."""
+        nonce = nonce_of(mark)
+        try:
+            with translated():
+                place = await self.look()
+                async for message in place.history(limit=_NEWEST):
+                    if str(message.nonce) == nonce:
+                        return f"{message.channel.id}/{message.id}"
+        except Refused as error:
+            raise Unreachable(str(error)) from error
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """The reply to a slash command."""
+
+    webhook: discord.Webhook
+    editable = True
+
+    async def post(self, text: str, mark: str) -> str:
+        """Send a follow-up; the first one fills the place of "thinking"."""
+        with translated():
+            message = await self.webhook.send(text, wait=True, suppress_embeds=True)
+        return f"{self.webhook.id}/{self.webhook.token}/{message.id}"
+
+    async def find(self, mark: str) -> str | None:
+        """Raise `Unreachable`: follow-ups carry no mark."""
+        raise Unreachable("a reply to a slash command can't be looked for")
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """Tell a refusal from silence."""
     try:
         yield
     except (discord.HTTPException, aiohttp.ClientError, OSError) as error:

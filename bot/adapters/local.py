@@ -10,7 +10,6 @@ import os
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +20,8 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from bot.messages import (
-    Attachment,
-    Citation,
-    Handle,
-    Language,
-    Reply,
-    ReplyChunk,
-    ReplyEvent,
-    Request,
-    Sources,
-    Status,
-    Turn,
-)
+from bot.messages import Handle, Language, Reply, ReplyEvent, Request
+from bot.wire import event_from_json, event_to_json, request_from_json, request_to_json
 
 ADDRESS_FILE = "api.json"
 """In the data folder: where a running bot's local API is, and its token."""
@@ -42,7 +30,6 @@ _STOPPED: dict[Language, str] = {
     "en": "The running bot stopped before it answered: ask again.",
     "zh": "正在运行的机器人在回答之前停止了，请再问一次。",
 }
-_KINDS = {kind.__name__: kind for kind in (Status, Sources, ReplyChunk, Reply)}
 
 
 class LocalApi:
@@ -94,8 +81,7 @@ class LocalApi:
         events = self._handle(request)
         try:
             async for event in events:
-                line = {"event": type(event).__name__, **asdict(event)}
-                yield json.dumps(line, ensure_ascii=False) + "\n"
+                yield json.dumps(event_to_json(event), ensure_ascii=False) + "\n"
         finally:
             # Who asked may have gone: the model must not go on for nobody.
             if isinstance(events, AsyncGenerator):
@@ -157,36 +143,6 @@ class RemoteBot:
             response.raise_for_status()
             async for line in response.aiter_lines():
                 yield event_from_json(json.loads(line))
-
-
-def request_to_json(request: Request) -> dict[str, Any]:
-    """Return a request as plain JSON values."""
-    return {**asdict(request), "audience": sorted(request.audience)}
-
-
-def request_from_json(values: dict[str, Any]) -> Request:
-    """Return the request of `request_to_json`'s values."""
-    values = dict(values)
-    values["audience"] = frozenset(values["audience"])
-    values["attachments"] = tuple(Attachment(**file) for file in values["attachments"])
-    if values["history"] is not None:
-        values["history"] = tuple(Turn(**turn) for turn in values["history"])
-    return Request(**values)
-
-
-def event_from_json(values: dict[str, Any]) -> ReplyEvent:
-    """Return the event that a line of the API carries."""
-    values = dict(values)
-    kind = _KINDS[values.pop("event")]
-    if "citations" in values:
-        values["citations"] = tuple(Citation(**citation) for citation in values["citations"])
-    if "chunks" in values:
-        values["chunks"] = tuple(
-            ReplyChunk(chunk["text"], tuple(Citation(**c) for c in chunk["citations"]))
-            for chunk in values["chunks"]
-        )
-    event: ReplyEvent = kind(**values)
-    return event
 
 
 async def last_reply(events: AsyncIterator[ReplyEvent]) -> Reply:

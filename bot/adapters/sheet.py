@@ -1,15 +1,24 @@
-"""The messages that one answer occupies while it is being written, whatever the platform."""
+"""The messages that one reply occupies while it is being written, whatever the platform."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, Protocol, TypeVar
+
+from bot.messages import Delivery
 
 log = logging.getLogger(__name__)
 
-_EDIT_TRIES = 3
+_TRIES = 5
+
+Content = TypeVar("Content")
+"""What one message of the platform shows: text, blocks, buttons; compared with `==`."""
+_In = TypeVar("_In", contravariant=True)
+_T = TypeVar("_T")
 
 
 class Refused(Exception):
@@ -17,56 +26,82 @@ class Refused(Exception):
 
 
 class Unreachable(Exception):
-    """The platform could not be heard; nobody knows whether the message has arrived."""
+    """The platform could not be heard; nobody knows whether it has done what was asked."""
 
 
-class Message(Protocol):
-    """A message of ours; both calls raise `Refused` or `Unreachable`."""
+class Place(Protocol[_In]):
+    """Somewhere that a reply may stand; every call raises `Refused` or `Unreachable`."""
 
-    async def edit(self, text: str) -> None:
-        """Replace what it says."""
+    editable: bool
+    """What stands here can be changed, so that it is worth showing progress here."""
+
+    async def post(self, content: _In, mark: str) -> str:
+        """Post a message that carries the mark, invisibly; return how `edit` refers to it."""
         ...
 
-    async def delete(self) -> None:
-        """Take it away."""
+    async def find(self, mark: str) -> str | None:
+        """Look for a message with the mark that stands here already.
+
+        Raise `Unreachable` where this can't be known: then nothing is posted a second time.
+        """
         ...
 
 
-Post = Callable[[str], Awaitable[Message]]
-"""Sends one message to one place; raises `Refused` or `Unreachable`."""
+class Messages(Protocol[_In]):
+    """The messages of ours on a platform; both calls raise `Refused` or `Unreachable`."""
+
+    async def edit(self, reference: str, content: _In) -> None:
+        """Replace what a message says."""
+        ...
+
+    async def delete(self, reference: str) -> None:
+        """Take a message away."""
+        ...
 
 
-class Sheet:
-    """Shows the newest text it was given, at most one edit in so many seconds, until the last.
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """At most one edit in so many seconds; `clock` and `sleep` are seconds too."""
 
-    The first of `places` shows the progress; where it refuses the last text, that goes to the next
-    place. A post of which nobody knows whether it has arrived is never sent again. `clock` and
-    `sleep` are seconds.
+    edit_seconds: float
+    clock: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]]
+
+
+class Sheet(Generic[Content]):
+    """Shows the newest contents it was given, one a message, until the last stand there.
+
+    The first of `places` shows the progress; where it refuses the last contents, those go to the
+    next place. After a post of which nobody knows whether it has arrived, it looks before it posts
+    again. `posted` notes the place and the messages after each post.
     """
 
     def __init__(
         self,
-        places: Sequence[Post],
-        *,
-        edit_seconds: float,
-        clock: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
+        places: Sequence[Place[Content]],
+        messages: Messages[Content],
+        delivery: Delivery,
+        posted: Callable[[int, Sequence[str]], Awaitable[None]],
+        pace: Pace,
     ) -> None:
-        self._places = list(places)
-        self._edit_seconds = edit_seconds
-        self._clock = clock
-        self._sleep = sleep
-        self._next_edit = clock()
-        self._shown: list[tuple[Message, str]] = []
-        self._wanted: list[str] = []
+        self._places = places
+        self._messages = messages
+        self._mark = delivery.request
+        self._posted = posted
+        self._pace = pace
+        self._next_edit = pace.clock()
+        self._place = min(delivery.place, len(places) - 1)
+        self._shown: list[tuple[str, Content | None]] = [(part, None) for part in delivery.parts]
+        self._unsure = not delivery.fresh
+        self._wanted: list[Content] = []
         self._progress = True
         self._complete = False
         self._changed = asyncio.Event()
 
-    def show(self, texts: list[str]) -> None:
+    def show(self, contents: Sequence[Content]) -> None:
         """Ask for these messages instead of what is shown, if any; never waits."""
-        if texts:
-            self._wanted = texts
+        if contents:
+            self._wanted = list(contents)
             self._changed.set()
 
     def finish(self) -> None:
@@ -74,59 +109,128 @@ class Sheet:
         self._complete = True
         self._changed.set()
 
-    async def keep_up(self) -> None:
-        """Bring the platform up to date until the last text stands there; log if it can't."""
+    async def keep_up(self) -> bool:
+        """Bring the platform up to date until the end; tell whether nothing is left to be done.
+
+        False where the platform can't be reached: somebody should try again later.
+        """
         while True:
             await self._changed.wait()
-            await self._sleep(max(0.0, self._next_edit - self._clock()))
+            await self._pace.sleep(max(0.0, self._next_edit - self._pace.clock()))
             self._changed.clear()
             if self._complete:
                 return await self._end()
-            if self._progress:
+            if self._progress and self._places[self._place].editable:
                 await self._go_on()
 
     async def _go_on(self) -> None:
         try:
-            await self._write(self._places[0], self._wanted)
-        except (Refused, Unreachable) as error:
-            log.warning("no progress is shown for an answer: %s", error)
-            self._progress = bool(self._shown)
-            if isinstance(error, Refused) and not self._shown:
-                self._places.pop(0)
+            await self._write(self._wanted)
+        except Refused as error:
+            log.warning("no progress is shown here for a reply: %s", error)
+            if self._shown or self._place + 1 == len(self._places):
+                self._progress = False
+            else:
+                self._place += 1
+        except Unreachable as error:
+            log.warning("no progress is shown for a reply: %s", error)
+            self._progress = False
 
-    async def _end(self) -> None:
-        for place in self._places:
+    async def _end(self) -> bool:
+        while True:
             try:
-                return await self._write(place, self._wanted)
+                await self._write(self._wanted)
+                return True
             except Refused as error:
-                log.warning("an answer was not taken: %s", error)
-                self._shown.clear()
+                log.warning("a reply was not taken: %s", error)
             except Unreachable as error:
-                log.error("an answer may not have arrived: %s", error)
-                return
-        log.error("an answer could not be delivered anywhere")
+                log.error("a reply may not have arrived: %s", error)
+                return False
+            self._shown.clear()
+            if self._place + 1 == len(self._places):
+                log.error("a reply could not be delivered anywhere")
+                return True
+            self._place += 1
 
-    async def _write(self, place: Post, texts: list[str]) -> None:
-        for index, text in enumerate(texts):
+    async def _write(self, contents: Sequence[Content]) -> None:
+        if self._unsure:
+            await self.look()
+        for index, content in enumerate(contents):
             if index == len(self._shown):
-                self._shown.append((await place(text), text))
-            elif self._shown[index][1] != text:
-                message = await self._edit(self._shown[index][0], place, text)
-                self._shown[index] = (message, text)
-        for message, _ in self._shown[len(texts) :]:
-            await message.delete()
-        del self._shown[len(texts) :]
+                await self._post(content)
+            elif self._shown[index][1] != content:
+                await self._edit(index, content)
+        for reference, _ in self._shown[len(contents) :]:
+            await self._delete(reference)
+        if self._shown[len(contents) :]:
+            del self._shown[len(contents) :]
+            await self._note()
 
-    async def _edit(self, message: Message, place: Post, text: str) -> Message:
-        for tries_left in reversed(range(_EDIT_TRIES)):
-            self._next_edit = self._clock() + self._edit_seconds
+    async def look(self) -> None:
+        """Adopt the message that was posted but not noted, if there is one."""
+        for number in range(self._place, len(self._places)):
+            place = self._places[number]
+            found = await self._retried(partial(place.find, self._next_mark()))
+            if found is not None:
+                self._place = number
+                self._shown.append((found, None))
+                await self._note()
+                break
+        self._unsure = False
+
+    async def _post(self, content: Content) -> None:
+        count = len(self._shown)
+        for tries_left in reversed(range(_TRIES)):
             try:
-                await message.edit(text)
-                return message
-            except Refused:  # somebody deleted it
-                return await place(text)
-            except Unreachable:  # an edit can be repeated
+                reference = await self._places[self._place].post(content, self._next_mark())
+            except Unreachable as error:
+                log.warning("a message is looked for before it is sent again: %s", error)
+                self._unsure = True
+                await self.look()
+                if len(self._shown) > count:
+                    return await self._edit(count, content)
                 if not tries_left:
                     raise
-                await self._sleep(self._edit_seconds)
+                await self._wait(tries_left)
+            else:
+                self._shown.append((reference, content))
+                return await self._note()
+
+    async def _edit(self, index: int, content: Content) -> None:
+        reference = self._shown[index][0]
+        self._next_edit = self._pace.clock() + self._pace.edit_seconds
+        try:
+            await self._retried(partial(self._messages.edit, reference, content))
+        except Refused:  # somebody deleted it, or it can't be changed
+            for shown, _ in self._shown[index:]:
+                await self._delete(shown)
+            del self._shown[index:]
+            await self._post(content)
+        else:
+            self._shown[index] = (reference, content)
+
+    async def _delete(self, reference: str) -> None:
+        try:
+            await self._retried(partial(self._messages.delete, reference))
+        except Refused as error:
+            log.debug("a message was already gone: %s", error)
+
+    async def _retried(self, call: Callable[[], Awaitable[_T]]) -> _T:
+        """Repeat what does no harm when it is done twice."""
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return await call()
+            except Unreachable:
+                if not tries_left:
+                    raise
+                await self._wait(tries_left)
         raise AssertionError("unreachable")
+
+    async def _wait(self, tries_left: int) -> None:
+        await self._pace.sleep(self._pace.edit_seconds * 2 ** (_TRIES - 1 - tries_left))
+
+    def _next_mark(self) -> str:
+        return f"{self._mark}/{len(self._shown)}"
+
+    async def _note(self) -> None:
+        await self._posted(self._place, [reference for reference, _ in self._shown])

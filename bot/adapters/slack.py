@@ -6,9 +6,8 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_sdk.errors import SlackApiError
 
-from bot.adapters.sheet import Post, Refused, Sheet, Unreachable
-from bot.adapters.slack_api import SlackApi, reason, remember
+from bot.adapters.delivery import Deliveries, View
+from bot.adapters.sheet import Place
+from bot.adapters.slack_api import Room, SlackApi, Whisper, reason
 from bot.adapters.slack_files import fetch, is_loopback
 from bot.adapters.slack_requests import (
     Context,
@@ -28,32 +28,14 @@ from bot.adapters.slack_requests import (
     to_command,
     to_requests,
 )
-from bot.messages import (
-    Attachment,
-    Handle,
-    PlatformError,
-    Reply,
-    ReplyChunk,
-    ReplyEvent,
-    Request,
-    Sources,
-    Status,
-)
-from bot.render import body, escape_slack, plain, progress, reading, split
+from bot.messages import Attachment, Event, Handle, Inbox, PlatformError, Request
+from bot.render import escape_slack, split
 
 log = logging.getLogger(__name__)
 
 API_URL = "https://slack.com/api/"
 MESSAGE_LIMIT = 3000
 """Slack cuts an edited text at 4,000 characters, and nobody reads longer messages in a chat."""
-_Work = Coroutine[Any, Any, None]
-_HAN = re.compile("[\u4e00-\u9fff]")
-_LOOKING = {"en": "Looking…", "zh": "正在查找…"}
-_BUSY = "I'm busy right now: please ask again in a minute.\n现在请求太多了，请过一分钟再试。"
-_FAILED = {
-    "en": "Something went wrong on my side; it is in the log. Please try again.",
-    "zh": "我这边出了问题，已记录在日志中。请再试一次。",
-}
 _USAGE = (
     "`/glm ask QUESTION` · `/glm search WORDS` · `/glm summarise NAME` · `/glm sources`\n"
     "用法：`/glm ask 问题` · `/glm search 关键词` · `/glm summarise 文件名` · `/glm sources`"
@@ -70,6 +52,7 @@ class SlackAdapter:
     def __init__(
         self,
         handle: Handle,
+        inbox: Inbox,
         *,
         bot_token: str,
         app_token: str,
@@ -79,13 +62,11 @@ class SlackAdapter:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._handle = handle
         self._token = bot_token
         self._app_token = app_token
         self._api_url = (api_url or API_URL).rstrip("/") + "/"
-        self._most_requests = most_requests
-        self._pace: dict[str, Any] = {"edit_seconds": edit_seconds, "clock": clock, "sleep": sleep}
-        self._app = AsyncApp(name="teamglm", token=bot_token)
+        # An event is stored before it is acknowledged.
+        self._app = AsyncApp(name="teamglm", token=bot_token, process_before_response=True)
         self._app.event("app_mention")(self._on_event)
         self._app.event("message")(self._on_event)
         self._app.command(re.compile("^/"))(self._on_command)
@@ -95,8 +76,17 @@ class SlackAdapter:
             self._client.proxy = None
         self._api = SlackApi(self._client)
         self._me: Context | None = None
-        self._seen: dict[str, None] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._deliveries: Deliveries[str] = Deliveries(
+            "slack",
+            handle,
+            inbox,
+            _Surface(self._api),
+            self._work,
+            edit_seconds=edit_seconds,
+            most_events=most_requests,
+            clock=clock,
+            sleep=sleep,
+        )
 
     async def run(self) -> None:
         """Answer until cancelled; raise `PlatformError` where Slack refuses the connection."""
@@ -107,12 +97,11 @@ class SlackAdapter:
             socket.client.proxy = self._client.proxy
             try:
                 await self._sign_in(socket)
+                await self._deliveries.resume()
                 await socket.connect_async()  # type: ignore[no-untyped-call]
                 await asyncio.Event().wait()
             finally:
-                for task in self._tasks:
-                    task.cancel()
-                await asyncio.gather(*self._tasks, return_exceptions=True)
+                await self._deliveries.close()
                 await socket.close_async()  # type: ignore[no-untyped-call]
                 self._client.session = None
 
@@ -143,14 +132,48 @@ class SlackAdapter:
             return
         # A mention comes as a message too, and either may come again under its own event id.
         said = f"{me.team}:{event['channel']}:{event['ts']}"
-        context = replace(me, event_id=body.get("event_id", said))
-        if self._is_new(context.event_id, said):
-            work = self._answer(event, context, body.get("is_ext_shared_channel"))
-            await self._start(event["channel"], event.get("thread_ts") or event["ts"], work)
+        await self._deliveries.accept(
+            Event(
+                id=body.get("event_id", said),
+                platform="slack",
+                team=f"{me.enterprise}:{me.team}",
+                channel=event["channel"],
+                kind="message",
+                payload={"event": event, "external": body.get("is_ext_shared_channel")},
+                message=event["ts"],
+            )
+        )
 
-    async def _answer(
-        self, event: Mapping[str, Any], context: Context, external: bool | None
-    ) -> None:
+    async def _on_command(self, ack: AsyncAck, command: Mapping[str, Any]) -> None:
+        me = self._me
+        if me is None:
+            return
+        context = replace(me, event_id=command["trigger_id"])
+        if to_command(command, context) is None:
+            await ack(_USAGE)
+            return
+        await self._deliveries.accept(
+            Event(
+                id=context.event_id,
+                platform="slack",
+                team=f"{me.enterprise}:{me.team}",
+                channel=command["channel_id"],
+                kind="command",
+                payload=dict(command),
+            )
+        )
+        await ack(response_type="in_channel")  # shows everybody what was asked
+
+    async def _work(self, event: Event) -> None:
+        if self._me is None:
+            raise RuntimeError("events are worked on after signing in")
+        context = replace(self._me, event_id=event.id)
+        asked = self._said if event.kind == "message" else self._commanded
+        for request in await asked(event.payload, context):
+            await self._deliveries.deliver(request, event)
+
+    async def _said(self, payload: Mapping[str, Any], context: Context) -> Sequence[Request]:
+        event, external = payload["event"], payload["external"]
         direct = is_direct(event)
         if external is None:
             external = not direct and await self._api.is_external(event["channel"])
@@ -159,22 +182,9 @@ class SlackAdapter:
             context = await self._with_channels(event["user"], context)
         if event.get("files"):  # which say nothing of their sender's language
             context = replace(context, language=await self._api.language_of(event["user"]))
-        for request in to_requests(event, context):
-            await self._work(request)
+        return to_requests(event, context)
 
-    async def _on_command(self, ack: AsyncAck, command: Mapping[str, Any]) -> None:
-        me = self._me
-        if me is None or not self._is_new(command["trigger_id"]):
-            await ack()
-            return
-        context = replace(me, event_id=command["trigger_id"])
-        if to_command(command, context) is None:
-            await ack(_USAGE)
-            return
-        await ack(response_type="in_channel")  # shows everybody what was asked
-        await self._start(command["channel_id"], None, self._obey(command, context))
-
-    async def _obey(self, command: Mapping[str, Any], context: Context) -> None:
+    async def _commanded(self, command: Mapping[str, Any], context: Context) -> Sequence[Request]:
         channel, user = command["channel_id"], command["user_id"]
         if is_direct({"channel": channel}):
             context = await self._with_channels(user, context)
@@ -183,60 +193,12 @@ class SlackAdapter:
             external = guest or await self._api.is_external(channel)
             context = replace(context, external=external)
         context = replace(context, language=await self._api.language_of(user))
-        if request := to_command(command, context):
-            await self._work(request)
+        request = to_command(command, context)
+        return [request] if request else []
 
     async def _with_channels(self, user: str, context: Context) -> Context:
         channels = await self._api.channels_of(user)
         return replace(context, visible=frozenset(scope_of(each, context) for each in channels))
-
-    async def _start(self, channel: str, thread: str | None, work: _Work) -> None:
-        """Do the work in a task of its own, or say that there is too much of it."""
-        if len(self._tasks) < self._most_requests:
-            task = asyncio.create_task(self._reported(work))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-            return
-        work.close()
-        try:
-            await self._api.post(channel, thread, {}, _BUSY)
-        except (Refused, Unreachable) as error:
-            log.error("nobody could be told that there is too much to do: %s", error)
-
-    async def _reported(self, work: _Work) -> None:
-        try:
-            await work
-        except Exception as error:
-            log.error("an event of Slack was not answered: %s", reason(error))
-
-    async def _work(self, request: Request) -> None:
-        await self.deliver(request, self._handle(request))
-
-    async def deliver(self, request: Request, events: AsyncIterator[ReplyEvent]) -> None:
-        """Show events as they come and the reply in the end, where the request's address says."""
-        language = request.language or ("zh" if _HAN.search(request.text) else "en")
-        last = Reply("error", _FAILED[language], language)
-        chunks: list[ReplyChunk] = []
-        sheet = Sheet(self._places(request), **self._pace)
-        sheet.show([_LOOKING[language]])
-        async with asyncio.TaskGroup() as group:
-            group.create_task(sheet.keep_up())
-            try:
-                async for event in events:
-                    match event:
-                        case Status() if not chunks:
-                            sheet.show(_fit(progress(event))[:1])
-                        case Sources() if event.citations and not chunks:
-                            sheet.show(_fit(reading(event.citations, language))[:1])
-                        case ReplyChunk():
-                            chunks.append(event)
-                            sheet.show(_fit(body(Reply("answer", "", language, tuple(chunks)))))
-                        case Reply():
-                            last = event
-            except Exception as error:
-                log.error("request %s failed: %s", request.id, reason(error))
-            sheet.show(_fit(plain(last)))
-            sheet.finish()
 
     async def download(self, attachment: Attachment, path: Path, limit: int) -> None:
         """Write an attachment's bytes to `path`; a file known only by its id is looked up."""
@@ -253,22 +215,24 @@ class SlackAdapter:
             proxy=self._client.proxy,
         )
 
-    def _places(self, request: Request) -> list[Post]:
+
+class _Surface:
+    """Slack, as far as replies stand on it: messages of plain text."""
+
+    def __init__(self, api: SlackApi) -> None:
+        self._api = api
+        self.edit = api.edit
+        self.delete = api.delete
+
+    def places(self, request: Request) -> list[Place[str]]:
         """Return where a reply may go, best first; the last is the person's direct messages."""
         where = request.address
-        mark = {"event_type": "teamglm_reply", "event_payload": {"request": request.id}}
-        places: list[Post] = [partial(self._api.post, where["channel"], where.get("thread"), mark)]
+        places: list[Place[str]] = [Room(self._api, where["channel"], where.get("thread"))]
         if "response_url" in where:  # the bot may not be in the channel of a command
-            places.append(partial(self._api.respond, where["response_url"]))
-        return [*places, partial(self._api.post, request.user, None, mark)]
+            places.append(Whisper(self._api, where["response_url"]))
+        return [*places, Room(self._api, request.user)]
 
-    def _is_new(self, *ids: str) -> bool:
-        """Tell whether an event comes for the first time, and remember its ids."""
-        new = not any(each in self._seen for each in ids)
-        for each in ids:
-            remember(self._seen, each, None)
-        return new
-
-
-def _fit(text: str) -> list[str]:
-    return split(text, escape_slack, MESSAGE_LIMIT)
+    def render(self, view: View) -> list[str]:
+        """Return a reply in messages; before its end what is long is cut."""
+        pieces = split(view.text(), escape_slack, MESSAGE_LIMIT)
+        return pieces if view.chunks or view.reply else pieces[:1]

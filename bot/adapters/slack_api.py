@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from bot.adapters.sheet import Message, Refused, Unreachable
+from bot.adapters.sheet import Refused, Unreachable
 from bot.messages import AttachmentError, Language
 from bot.render import escape_slack
 
@@ -26,6 +26,12 @@ _T = TypeVar("_T")
 _PAGE = 200
 _MOST_PAGES = 50
 _RATE_LIMIT_TRIES = 5
+_MARK = "teamglm_reply"
+_TOO_MANY = 429
+_PASSING = ("ratelimited", "internal_error", "fatal_error", "service_unavailable")
+"""Errors that Slack reports as refusals, and that pass."""
+_NOT_THERE = ("channel_not_found", "not_in_channel", "thread_not_found", "is_archived")
+"""Where the bot can't look for a message it can't have written one."""
 
 
 def reason(error: BaseException) -> str:
@@ -49,25 +55,64 @@ class SlackApi:
         client.retry_handlers = _retry_handlers()
         self._locales: dict[str, Language] = {}
 
-    async def post(
-        self, channel: str, thread: str | None, metadata: Mapping[str, Any], text: str
-    ) -> Message:
-        """Post a message; raise `Refused` or `Unreachable`."""
-        with _translated():
+    async def post(self, channel: str, thread: str | None, mark: str, text: str) -> str:
+        """Post a message that carries a mark; return what `edit` calls it; raise as a `Place`."""
+        with translated():
             sent = await self.client.chat_postMessage(
                 channel=channel,
                 thread_ts=thread,
                 text=escape_slack(text),
                 blocks=_blocks(text),
-                metadata=dict(metadata) or None,
+                metadata={"event_type": _MARK, "event_payload": {"mark": mark}},
                 parse="none",
                 link_names=False,
                 unfurl_links=False,
                 unfurl_media=False,
             )
-        return _Posted(self.client, str(sent["channel"]), str(sent["ts"]))
+        return f"{sent['channel']}/{sent['ts']}"
 
-    async def respond(self, response_url: str, text: str) -> Message:
+    async def find(self, channel: str, thread: str | None, mark: str) -> str | None:
+        """Return our message that carries a mark, of the newest ones; raise `Unreachable`."""
+        where: dict[str, Any] = {"channel": channel, "include_all_metadata": True, "limit": _PAGE}
+        try:
+            with translated():
+                if channel.startswith("U"):
+                    opened = await self.client.conversations_open(users=channel)
+                    where["channel"] = channel = str(opened["channel"]["id"])
+                if thread is None:
+                    found = await self.client.conversations_history(**where)
+                else:
+                    found = await self.client.conversations_replies(ts=thread, **where)
+        except Refused as error:
+            if str(error) in _NOT_THERE:
+                return None
+            raise Unreachable(str(error)) from None
+        for message in found.get("messages") or ():
+            payload = (message.get("metadata") or {}).get("event_payload") or {}
+            if payload.get("mark") == mark and message.get("bot_id"):
+                return f"{channel}/{message['ts']}"
+        return None
+
+    async def edit(self, reference: str, text: str) -> None:
+        """Replace what a message of ours says; raise `Refused` or `Unreachable`."""
+        channel, _, ts = reference.partition("/")
+        with translated():
+            await self.client.chat_update(
+                channel=channel,
+                ts=ts,
+                text=escape_slack(text),
+                blocks=_blocks(text),
+                parse="none",
+                link_names=False,
+            )
+
+    async def delete(self, reference: str) -> None:
+        """Take a message of ours away; raise `Refused` or `Unreachable`."""
+        channel, _, ts = reference.partition("/")
+        with translated():
+            await self.client.chat_delete(channel=channel, ts=ts)
+
+    async def respond(self, response_url: str, text: str) -> None:
         """Show a message to the person who gave a command; raise `Refused` or `Unreachable`."""
         webhook = AsyncWebhookClient(
             response_url,
@@ -75,13 +120,12 @@ class SlackApi:
             session=self.client.session,
             retry_handlers=_retry_handlers(),
         )
-        with _translated():
+        with translated():
             answer = await webhook.send(
                 text=escape_slack(text), blocks=_blocks(text), response_type="ephemeral"
             )
         if answer.status_code != 200:
             raise Refused(f"response_url: {answer.status_code}")
-        return _Whispered()
 
     async def is_external(self, channel: str) -> bool:
         """Tell whether another organisation shares a channel; in doubt one does."""
@@ -139,35 +183,39 @@ class SlackApi:
 
 
 @dataclass(frozen=True, slots=True)
-class _Posted:
-    client: AsyncWebClient
+class Room:
+    """A channel, a thread or a person's direct messages, as a place of replies."""
+
+    api: SlackApi
     channel: str
-    ts: str
+    thread: str | None = None
+    editable = True
 
-    async def edit(self, text: str) -> None:
-        with _translated():
-            await self.client.chat_update(
-                channel=self.channel,
-                ts=self.ts,
-                text=escape_slack(text),
-                blocks=_blocks(text),
-                parse="none",
-                link_names=False,
-            )
+    async def post(self, text: str, mark: str) -> str:
+        """Post a message that carries the mark."""
+        return await self.api.post(self.channel, self.thread, mark, text)
 
-    async def delete(self) -> None:
-        with _translated():
-            await self.client.chat_delete(channel=self.channel, ts=self.ts)
+    async def find(self, mark: str) -> str | None:
+        """Look for a message that carries the mark."""
+        return await self.api.find(self.channel, self.thread, mark)
 
 
-class _Whispered:
-    """A message that only one person sees, and that stays as it is."""
+@dataclass(frozen=True, slots=True)
+class Whisper:
+    """What only the person who gave a command sees, and what stays as it is."""
 
-    async def edit(self, text: str) -> None:
-        raise Refused("an ephemeral message can't be edited")
+    api: SlackApi
+    response_url: str
+    editable = False
 
-    async def delete(self) -> None:
-        raise Refused("an ephemeral message can't be deleted")
+    async def post(self, text: str, mark: str) -> str:
+        """Show a message to the person."""
+        await self.api.respond(self.response_url, text)
+        return f"whisper/{mark}"
+
+    async def find(self, mark: str) -> str | None:
+        """Raise `Unreachable`: nobody can look at what was whispered."""
+        raise Unreachable("an ephemeral message can't be looked for")
 
 
 def remember(known: dict[str, _T], key: str, value: _T, most: int = 10_000) -> None:
@@ -187,14 +235,16 @@ def _blocks(text: str) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
     """Tell a refusal from silence: Slack says no with an error code and a status below 500."""
     try:
         yield
     except SlackApiError as error:
         response = error.response
-        if isinstance(response, AsyncSlackResponse) and response.status_code < 500:
-            raise Refused(reason(error)) from None
+        if isinstance(response, AsyncSlackResponse):
+            told = response.status_code < 500 and response.status_code != _TOO_MANY
+            if told and str(response.get("error")) not in _PASSING:
+                raise Refused(reason(error)) from None
         raise Unreachable(reason(error)) from None
     except FAILURES as error:
         raise Unreachable(type(error).__name__) from None

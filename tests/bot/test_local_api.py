@@ -15,10 +15,7 @@ import pytest
 from bot.adapters.local import (
     LocalApi,
     RemoteBot,
-    event_from_json,
     last_reply,
-    request_from_json,
-    request_to_json,
     running_bot,
 )
 from bot.messages import (
@@ -32,6 +29,7 @@ from bot.messages import (
     Status,
     Turn,
 )
+from bot.wire import event_from_json, request_from_json, request_to_json
 from tests.bot.fakes import ScriptedHandle, collect, request
 
 CITATION = Citation(1, "手册.pdf", 2, "请假 › 年假", "每年 25 天。", 10, 18)

@@ -1,21 +1,27 @@
 from pathlib import Path
 
+import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import MetaData, inspect
 
+from bot import tables
 from bot.migrations import upgrade
-from rag.schema import metadata, open_engine
+from rag import schema
+from rag.schema import open_engine
 
 
-def test_a_new_database_gets_the_tables_that_the_records_expect(tmp_path: Path) -> None:
+@pytest.mark.parametrize("metadata", [schema.metadata, tables.metadata], ids=["rag", "bot"])
+def test_a_new_database_gets_the_tables_that_are_expected(
+    tmp_path: Path, metadata: MetaData
+) -> None:
     engine = open_engine(f"sqlite:///{tmp_path / 'teamglm.db'}")
     upgrade(engine)
     with engine.connect() as connection:
         context = MigrationContext.configure(
             connection,
             opts={
-                # Tables of the bot's own, beside the records.
+                # The others' tables are in the same database.
                 "include_object": lambda _object, name, kind, *_: (
                     kind != "table" or name in metadata.tables
                 )

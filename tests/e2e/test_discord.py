@@ -36,7 +36,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     app = App(settings, downloads)
     app.claim()
     try:
-        adapter = DiscordAdapter(app.dispatcher.handle, token="token")
+        adapter = DiscordAdapter(app.dispatcher.handle, app.inbox, token="token")
 
         async def download(attachment: Attachment, path: Path, limit: int) -> None:
             # The double has no address for files; the adapter's own way to them has its own tests.

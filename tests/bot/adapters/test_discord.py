@@ -28,6 +28,7 @@ from bot.messages import (
     Status,
 )
 from rag.audience import Audience
+from tests.bot.inboxes import MemoryInbox
 from tests.doubles.discord import ScriptedHandle, World, discord_world
 from tests.doubles.discord_wire import DiscordDouble
 
@@ -68,7 +69,7 @@ class Clock:
 def adapter_for(handle: Handle, **options: Any) -> DiscordAdapter:
     clock = Clock()
     options = {"token": "token", **options}
-    return DiscordAdapter(handle, clock=clock, sleep=clock.sleep, **options)
+    return DiscordAdapter(handle, MemoryInbox(), clock=clock, sleep=clock.sleep, **options)
 
 
 @pytest.fixture
@@ -422,7 +423,7 @@ async def test_an_answer_that_grows_is_edited_at_a_measured_pace() -> None:
             await asyncio.sleep(0)
         yield Reply("answer", "".join(chunk.text for chunk in sentences), "en", tuple(sentences))
 
-    adapter = DiscordAdapter(writing, token="token", clock=clock, sleep=clock.sleep)
+    adapter = DiscordAdapter(writing, MemoryInbox(), token="token", clock=clock, sleep=clock.sleep)
     async with discord_world(adapter) as there:
         question = await there.person.send(there.channel, f"{there.me} Tell me all.")
         (reply,) = there.said_by_bot(there.channel.threads[0])
@@ -466,30 +467,6 @@ async def test_a_server_that_is_not_there_ends_in_one_sentence(
         port = server.getsockname()[1]
     with pytest.raises(PlatformError, match="DISCORD_API_URL"):
         await adapter_for(handle, api_url=f"http://127.0.0.1:{port}").run()
-
-
-async def test_answers_under_way_end_with_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def endless(request: Request) -> AsyncIterator[ReplyEvent]:
-        await asyncio.Event().wait()
-        yield Reply("answer", "never", "en")
-
-    async def start(token: str) -> None:
-        await asyncio.Event().wait()
-
-    adapter = adapter_for(endless)
-    monkeypatch.setattr(adapter.client, "start", start)
-    address = {"channel": "1", "message": "2"}
-    request = Request("3", "discord", "ask", "?", "4", "1", "s", frozenset(), address=address)
-    running = asyncio.create_task(adapter.run())
-    await asyncio.sleep(0)
-    answer = asyncio.create_task(adapter.deliver(request, endless(request)))
-    for _ in range(3):
-        await asyncio.sleep(0)
-    running.cancel()
-    await asyncio.wait([running, answer], timeout=10)
-
-    assert running.cancelled()
-    assert answer.cancelled()
 
 
 async def test_a_refused_intent_is_logged_and_the_bot_goes_on_without_it(

@@ -16,7 +16,7 @@ import yaml
 
 from bot.adapters.slack import MESSAGE_LIMIT, SlackAdapter
 from bot.adapters.slack_files import may_have_token
-from bot.adapters.slack_requests import Context, to_requests, to_text
+from bot.adapters.slack_requests import to_text
 from bot.messages import (
     AttachmentError,
     Citation,
@@ -28,6 +28,7 @@ from bot.messages import (
     Sources,
     Status,
 )
+from tests.bot.inboxes import MemoryInbox
 from tests.doubles import slack_payloads as payloads
 from tests.doubles.slack import Answer, Message, SlackDouble, rate_limited
 
@@ -51,8 +52,10 @@ class Bot:
         self.slack = slack
         self.requests: list[Request] = []
         self._script = script
+        self.inbox = settings.pop("inbox", None) or MemoryInbox()
         self.adapter = SlackAdapter(
             self._handle,
+            self.inbox,
             bot_token=settings.pop("bot_token", slack.bot_token),
             app_token=settings.pop("app_token", slack.app_token),
             api_url=slack.api_url,
@@ -334,13 +337,14 @@ async def test_a_file_that_the_event_only_names_is_looked_up(
     slack: SlackDouble, learning: Bot
 ) -> None:
     file = slack.add_file("rules.txt", b"ten days", "text/plain")
-    known = {"id": file["id"], "name": "rules.txt"} | {"file_access": "check_file_info"}
-    request = to_requests(
-        {"type": "message", "user": "U0ANN", "channel": "C0GENERAL", "ts": "1.2", "files": [known]},
-        Context("Ev1", slack.team, slack.bot_user),
-    )[0]
-    await learning.adapter.deliver(request, learning._script(request))
-    await slack.reply(says("rules.txt: ten days"), "1.2")
+    known = {key: value for key, value in file.items() if not key.startswith("url_")}
+    known["file_access"] = "check_file_info"
+    ts = slack.next_ts()
+    event = payloads.message(
+        "", user="U0ANN", channel="C0GENERAL", ts=ts, thread_ts=None, files=[known]
+    )
+    await slack.send_event(event)
+    await slack.reply(says("rules.txt: ten days"), ts)
 
 
 async def refused(slack: SlackDouble, file: dict[str, Any]) -> str:

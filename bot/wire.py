@@ -1,0 +1,55 @@
+"""Requests and replies as JSON values: for the local API, and for what is kept of them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from bot.messages import (
+    Attachment,
+    Citation,
+    Reply,
+    ReplyChunk,
+    ReplyEvent,
+    Request,
+    Sources,
+    Status,
+    Turn,
+)
+
+_KINDS = {kind.__name__: kind for kind in (Status, Sources, ReplyChunk, Reply)}
+
+
+def request_to_json(request: Request) -> dict[str, Any]:
+    """Return a request as plain JSON values."""
+    return {**asdict(request), "audience": sorted(request.audience)}
+
+
+def request_from_json(values: dict[str, Any]) -> Request:
+    """Return the request of `request_to_json`'s values."""
+    values = dict(values)
+    values["audience"] = frozenset(values["audience"])
+    values["attachments"] = tuple(Attachment(**file) for file in values["attachments"])
+    if values["history"] is not None:
+        values["history"] = tuple(Turn(**turn) for turn in values["history"])
+    return Request(**values)
+
+
+def event_to_json(event: ReplyEvent) -> dict[str, Any]:
+    """Return an event of a reply as plain JSON values."""
+    return {"event": type(event).__name__, **asdict(event)}
+
+
+def event_from_json(values: dict[str, Any]) -> ReplyEvent:
+    """Return the event of `event_to_json`'s values."""
+    values = dict(values)
+    kind = _KINDS[values.pop("event")]
+    if "citations" in values:
+        values["citations"] = tuple(Citation(**citation) for citation in values["citations"])
+    if "chunks" in values:
+        values["chunks"] = tuple(
+            ReplyChunk(chunk["text"], tuple(Citation(**c) for c in chunk["citations"]))
+            for chunk in values["chunks"]
+        )
+    event: ReplyEvent = kind(**values)
+    return event
