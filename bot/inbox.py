@@ -34,15 +34,16 @@ class DurableInbox:
         """Store an event; return False for one that is already known."""
 
         def work(connection: Connection) -> bool:
-            same = and_(
-                event.c.team == new.team,
-                event.c.channel == new.channel,
-                event.c.message == new.message,
-                event.c.edition == new.edition,
-            )
-            known = select(event.c.number).where(
-                event.c.platform == new.platform, or_(event.c.id == new.id, same)
-            )
+            same = event.c.id == new.id
+            if new.message is not None:
+                about = and_(
+                    event.c.team == new.team,
+                    event.c.channel == new.channel,
+                    event.c.message == new.message,
+                    event.c.edition == new.edition,
+                )
+                same = or_(same, about)
+            known = select(event.c.number).where(event.c.platform == new.platform, same)
             if connection.execute(known).first():
                 return False
             row = {
