@@ -22,6 +22,8 @@ from bot.settings import Settings, SettingsError, load_settings
 from rag.audience import PUBLIC, Audience, InvalidScope, check_scope
 from rag.errors import TeamglmError
 
+_ADDRESS = ("http://", "https://")
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb; exit 0, or 1 with one sentence on stderr."""
@@ -87,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("-k", type=int, default=5, metavar="N", help="how many")
     scoped(search)
     index = verb("index", _index, "bring the index up to date")
-    index.add_argument("path", nargs="?", type=Path)
+    index.add_argument("path", nargs="?", help="a file, a folder or a web address instead")
     index.add_argument("--rebuild", action="store_true", help="make the index anew")
     scoped(verb("sources", _sources, "list what is known"))
     forget = verb("forget", _forget, "delete a document")
@@ -95,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     forget.add_argument("--user", metavar="ID", help="all that this person taught instead")
     scoped(forget)
     summarise = verb("summarise", _summarise, "summarise a file or a known document")
-    summarise.add_argument("file")
+    summarise.add_argument("file", help="a file, a web address, or a document's name")
     scoped(summarise)
     evaluate = verb("eval", _eval, "measure retrieval and answers")
     evaluate.add_argument("--questions", type=Path, required=True, metavar="F.jsonl")
@@ -135,11 +137,13 @@ def _search(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _index(settings: Settings, options: argparse.Namespace) -> int:
+    if options.path and options.path.startswith(_ADDRESS):
+        return _dispatched(settings, _request("learn", options.path, None), options)
     if options.path and not os.path.exists(options.path):  # noqa: PTH110 - never raises
         raise TeamglmError(f"There is no file or folder {options.path}: correct the path.")
     values = {"rebuild": options.rebuild}
     if options.path:
-        values["path"] = str(options.path.absolute())
+        values["path"] = str(Path(options.path).absolute())
     return _dispatched(settings, _request("index", "", None, options=values), options)
 
 
@@ -153,8 +157,6 @@ def _forget(settings: Settings, options: argparse.Namespace) -> int:
 
 def _summarise(settings: Settings, options: argparse.Namespace) -> int:
     file = Path(options.file)
-    if options.file.startswith(("http://", "https://")):
-        raise TeamglmError("Web addresses can't be summarised yet: save the page as a file.")
     if os.path.isfile(file):  # noqa: PTH113 - never raises, however long the name
         attachment = Attachment(file.name, file.stat().st_size, str(file.absolute()))
         request = _request("summarise", "", options.channel, attachments=(attachment,))

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -20,6 +20,7 @@ from bot.handlers.ask import Ask
 from bot.handlers.explain import explain
 from bot.handlers.forget import Forget
 from bot.handlers.index import Index
+from bot.handlers.learn import Learn
 from bot.handlers.passage import OpenPassage
 from bot.handlers.remember import Remember
 from bot.handlers.search import Search
@@ -35,13 +36,15 @@ from bot.schedule import FolderSchedule
 from bot.settings import Settings, trigger
 from bot.writer import Writer
 from rag.audience import PUBLIC
-from rag.errors import StoreUnavailable, TeamglmError
+from rag.errors import DocumentError, StoreUnavailable, TeamglmError
 from rag.fetch import Fetcher
 from rag.ingest.folders import Folder, ScanReport, scan
 from rag.ingest.indexer import Indexer
 from rag.ingest.once import read_once
+from rag.ingest.pages import Page, Pages
 from rag.ingest.parsed import Chunk, Parsed
 from rag.ingest.sandbox import Sandbox
+from rag.ingest.sightings import Sightings
 from rag.ingest.splitters import Splitter, chunks, make_splitter
 from rag.language import language_of
 from rag.pipeline import AnswerLimits, RagPipeline
@@ -54,6 +57,7 @@ from rag.store import PassageIndex
 log = logging.getLogger(__name__)
 
 _PRUNE_SECONDS = 3600.0
+TAUGHT_PAGES = "the pages that people named"
 
 
 class App:
@@ -90,6 +94,12 @@ class App:
             pause=self.priority.give_way,
             max_bytes=settings.limits.upload_megabytes << 20,
         )
+        self.pages = Pages(
+            self.fetcher,
+            self.indexer,
+            Sightings(self.engine),
+            max_bytes=settings.limits.upload_megabytes << 20,
+        )
         self.retriever = Retriever(
             self.records, self.index, self.embeddings, embedder_key=self.embeddings.key
         )
@@ -123,6 +133,7 @@ class App:
                 question_characters=settings.limits.question_characters,
                 waiting=settings.limits.waiting_questions,
             ),
+            grants=granted(settings),
         )
 
     def _handlers(self, downloads: Mapping[str, Download]) -> list[Handler]:
@@ -144,12 +155,14 @@ class App:
                 self.records,
                 lambda file, name: read_once(file, name, self.sandbox, self._split),
                 downloads,
+                self.pages,
                 model=model,
                 max_bytes=max_bytes,
                 needs=both,
             ),
             Upload(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Remember(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
+            Learn(self.pages, needs=[self.knowledge]),
             Sources(self.records),
             OpenPassage(self.records),
             Forget(self.indexer, self.records, needs=[self.knowledge]),
@@ -186,13 +199,29 @@ class App:
         await self.knowledge.opened()
         await asyncio.to_thread(lambda: list(self.indexer.catch_up()))
         named = {folder.name: folder for folder in self.folders}
+        pages = {
+            f"page {page.url} ({page.scope})": Page(page.url, page.scope, page.private)
+            for page in self.settings.web_pages
+        }
 
         async def read(name: str) -> None:
+            if name == TAUGHT_PAGES:
+                configured = {(page.name, page.scope) for page in pages.values()}
+                known = await asyncio.to_thread(self.pages.taught)
+                others = [page for page in known if (page.name, page.scope) not in configured]
+                await self.refresh(others)
+                return
+            if name in pages:
+                await self.refresh([pages[name]])
+                return
             report = await asyncio.to_thread(scan, named[name], self.indexer, self.records)
             if report != ScanReport(unchanged=report.unchanged, chunks=report.chunks):
                 log.info("folder %s: %s", name, report)
 
         triggers = {folder.name: trigger(folder.schedule) for folder in self.settings.folders}
+        scheduled = zip(pages, self.settings.web_pages, strict=True)
+        triggers |= {name: trigger(page.schedule) for name, page in scheduled}
+        triggers[TAUGHT_PAGES] = trigger(self.settings.taught_pages)
         await FolderSchedule(triggers, read).run()
 
     async def forget_the_past(self) -> None:
@@ -200,6 +229,17 @@ class App:
         while True:
             await self.inbox.prune()
             await asyncio.sleep(_PRUNE_SECONDS)
+
+    async def refresh(self, pages: Sequence[Page]) -> None:
+        """Bring web pages up to date; one that can't be had is no reason to leave the others."""
+        for page in pages:
+            try:
+                learned = await self.pages.refresh(page)
+            except DocumentError as error:
+                log.warning("a web page keeps its old text: %s", error.code)
+            else:
+                if learned is not None:
+                    log.info("a web page was read: %s", learned.state)
 
     def still_loading(self) -> str | None:
         """Return the phrase key of a part that isn't open yet, or None when the bot is ready."""
@@ -222,6 +262,15 @@ class App:
                 max_tokens=self.settings.splitter.max_tokens,
             )
         return chunks(parsed, self._splitter)
+
+
+def granted(settings: Settings) -> dict[str, frozenset[str]]:
+    """Return the scopes that the settings let each channel see besides its own."""
+    grants: dict[str, frozenset[str]] = {}
+    for source in (*settings.folders, *settings.web_pages):
+        for channel in source.channels:
+            grants[channel] = grants.get(channel, frozenset()) | {source.scope}
+    return grants
 
 
 def database_url(settings: Settings) -> str:

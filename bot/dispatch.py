@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bot.messages import Language, Reply, ReplyEvent, Request, Status
 from bot.phrases import say
 
 log = logging.getLogger(__name__)
+
+PUBLIC = "public"
 
 
 class Handler(Protocol):
@@ -43,7 +45,10 @@ class Limits:
 
 
 class Dispatcher:
-    """The one door to the handlers: `handle` answers every request, and never raises."""
+    """The one door to the handlers: `handle` answers every request, and never raises.
+
+    `grants` are the scopes that a channel may see besides its own.
+    """
 
     def __init__(
         self,
@@ -52,11 +57,13 @@ class Dispatcher:
         language_of: Callable[[str], Language],
         explain: Explain,
         limits: Limits,
+        grants: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self._handlers = {handler.command: handler for handler in handlers}
         self._language_of = language_of
         self._explain = explain
         self._limits = limits
+        self._grants = grants or {}
         self._model_turn = asyncio.Lock()
         self._waiting = 0
 
@@ -67,6 +74,7 @@ class Dispatcher:
         asks = request.command == "ask" and of_text
         language: Language = (of_text if asks else request.language or of_text) or "en"
         handler = self._handlers.get(request.command)
+        request = replace(request, audience=self._with_grants(request.audience))
         if len(request.text) > self._limits.question_characters:
             values = {"characters": len(request.text), "limit": self._limits.question_characters}
             yield Reply("error", say(language, "long_question", **values), language)
@@ -81,6 +89,12 @@ class Dispatcher:
             async with aclosing(self._guarded(handler, request, language)) as events:
                 async for event in events:
                     yield event
+
+    def _with_grants(self, audience: frozenset[str]) -> frozenset[str]:
+        """Add what is granted to channels; a place that may not see `public` gets nothing more."""
+        if PUBLIC not in audience:
+            return audience
+        return audience.union(*(self._grants.get(scope, ()) for scope in audience))
 
     async def _in_turn(
         self, handler: Handler, request: Request, language: Language

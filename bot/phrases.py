@@ -56,6 +56,10 @@ PHRASES: dict[str, tuple[str, str]] = {
         "There is no file in this message: attach one.",
         "这条消息没有文件，请附上文件。",
     ),
+    "no_address": (
+        "Give the page's full address, beginning with https://.",
+        "请给出以 https:// 开头的完整网址。",
+    ),
     "forgotten": (
         "Forgot {name}: {versions} and {passages} removed{verified}.",
         "已忘记 {name}：删除了 {versions}、{passages}{verified}。",
@@ -64,6 +68,10 @@ PHRASES: dict[str, tuple[str, str]] = {
     "file_still_there": (
         " The file itself is still in its folder; I read it again when it changes.",
         "文件本身仍在文件夹中；它改变后我会重新读取。",
+    ),
+    "page_still_there": (
+        " I don't fetch the page again unless somebody names it to me.",
+        "除非有人再次提供该网址，否则我不会再读取它。",
     ),
     "sources_none": ("No documents are known here yet.", "这里还没有任何文档。"),
     "sources_line": ("{name} · {passages} · {state}", "{name} · {passages} · {state}"),

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from apscheduler.triggers.base import BaseTrigger
@@ -20,9 +20,11 @@ from pydantic import (
     SecretStr,
     ValidationError,
     field_validator,
+    model_validator,
 )
 
 from rag.audience import check_scope
+from rag.fetch import FetchError, page_name
 
 _PREFIX = "TEAMGLM_"
 _INTERVAL = re.compile(r"every ([1-9]\d*) (second|minute|hour|day)s?")
@@ -97,26 +99,66 @@ ModelSettings = Annotated[
 ]
 
 
-class FolderSettings(_Section):
-    """A watched folder: where it is, who may see it, how often it is read again."""
+class _Source(_Section):
+    """Where documents come from by themselves: who may see them, how often they are read again."""
 
-    path: Path
-    name: str = ""
     scope: str = "public"
-    schedule: str = "every 1 minute"
-    include: tuple[str, ...] = ("*",)
-    exclude: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    """The channels that see a scope of its own, `folder:NAME`."""
+    schedule: str
 
     @field_validator("scope")
     @classmethod
     def _known_scope(cls, scope: str) -> str:
         return check_scope(scope)
 
+    @field_validator("channels")
+    @classmethod
+    def _known_channels(cls, channels: tuple[str, ...]) -> tuple[str, ...]:
+        for channel in channels:
+            if check_scope(channel).partition(":")[0] not in ("slack", "discord"):
+                raise ValueError(
+                    f"{channel!r} is no channel: use slack:… or discord:…, as /sources shows it"
+                )
+        return channels
+
     @field_validator("schedule")
     @classmethod
     def _known_schedule(cls, schedule: str) -> str:
         trigger(schedule)
         return schedule
+
+    @model_validator(mode="after")
+    def _grantable(self) -> Self:
+        if self.channels and not self.scope.startswith("folder:"):
+            raise ValueError("`channels` needs a scope of its own: set `scope: folder:NAME` too")
+        return self
+
+
+class FolderSettings(_Source):
+    """A watched folder."""
+
+    path: Path
+    name: str = ""
+    schedule: str = "every 1 minute"
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+
+
+class WebPageSettings(_Source):
+    """A web page that is fetched again on schedule; `private` if it is inside one's network."""
+
+    url: str
+    private: bool = False
+    schedule: str = "every 1 day"
+
+    @model_validator(mode="after")
+    def _fetchable(self) -> Self:
+        try:
+            page_name(self.url, private=self.private)
+        except FetchError as error:
+            raise ValueError(f"{self.url!r} can't be fetched: {error}") from error
+        return self
 
 
 class SplitterSettings(_Section):
@@ -194,6 +236,9 @@ class Settings(_Section):
     models_mirror: str | None = None
     data: Path = Path("data")
     folders: tuple[FolderSettings, ...] = ()
+    web_pages: tuple[WebPageSettings, ...] = ()
+    taught_pages: str = "every 1 day"
+    """How often the web pages that people named are fetched again."""
     splitter: SplitterSettings = SplitterSettings()
     answers: AnswerSettings = AnswerSettings()
     limits: LimitSettings = LimitSettings()
@@ -202,6 +247,12 @@ class Settings(_Section):
     slack: SlackSettings = SlackSettings()
     discord: DiscordSettings = DiscordSettings()
     secrets: Secrets = Secrets()
+
+    @field_validator("taught_pages")
+    @classmethod
+    def _known_schedule(cls, schedule: str) -> str:
+        trigger(schedule)
+        return schedule
 
 
 def trigger(schedule: str) -> BaseTrigger:

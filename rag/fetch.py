@@ -202,6 +202,21 @@ def check_address(
     return url
 
 
+def page_name(text: str, *, private: bool = False) -> str:
+    """Return what a page's document is called: its address, written in one way."""
+    try:
+        own = {origin(text)} if private else ()
+    except (httpx.InvalidURL, ValueError) as error:
+        raise FetchError("address", "not a web address") from error
+    url = check_address(text, own=own).copy_with(fragment=None)
+    return str(url)
+
+
+def is_address(text: str) -> bool:
+    """Tell whether a text is meant as a web address."""
+    return text.strip().lower().startswith(("https://", "http://")) and len(text.split()) == 1
+
+
 def origin(url: httpx.URL | str) -> str:
     """Return the scheme, host and port of an address, without a port that goes without saying."""
     url = httpx.URL(url)

@@ -11,6 +11,8 @@ from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import counted, say
 from rag.audience import Audience
+from rag.fetch import is_address, page_name
+from rag.ingest.blobs import WEB
 from rag.ingest.forgetting import Receipt
 from rag.ingest.indexer import Indexer
 from rag.records import Records
@@ -49,11 +51,15 @@ class Forget:
             yield Reply("answer", text, language, data=rows)
             return
         audience = Audience.of(request.audience)
+        if is_address(reference):
+            reference = page_name(reference, private=True)
         record = await asyncio.to_thread(self._records.find_document, reference, audience)
         receipt = await asyncio.to_thread(self._indexer.forget, record.id, audience)
         text = self._line(receipt, language)
         if record.source.startswith("folder:"):
             text += say(language, "file_still_there")
+        elif record.source == WEB:
+            text += say(language, "page_still_there")
         yield Reply("answer", text, language, data=asdict(receipt))
 
     def _line(self, receipt: Receipt, language: Language) -> str:

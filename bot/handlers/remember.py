@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bot.handlers.naming import title_name
-from bot.handlers.upload import Upload, taught_by
+from bot.handlers.teach import Progress, taught_by
+from bot.handlers.upload import Upload
 from bot.messages import Attachment, Request
 from rag.ingest.blobs import THREAD
 from rag.ingest.indexer import Learned
@@ -23,24 +24,27 @@ class Remember(Upload):
 
     command = "remember"
 
-    def _named(self, attachment: Attachment) -> str:
-        return title_name(attachment.name, attachment.reference)
+    def lessons(self, request: Request) -> list[Attachment]:
+        """Return the threads, under their titles."""
+        return [
+            replace(each, name=title_name(each.name, each.reference))
+            for each in request.attachments
+        ]
 
-    async def _take(
-        self, request: Request, attachment: Attachment, progress: Callable[[int, int], None]
-    ) -> Learned:
-        source = f"{THREAD}{request.platform}:{attachment.reference}"
+    async def take(self, request: Request, lesson: Attachment, progress: Progress) -> Learned:
+        """Have the platform write a thread down, and learn it."""
+        source = f"{THREAD}{request.platform}:{lesson.reference}"
         with TemporaryDirectory(prefix="teamglm-") as folder:
             file = Path(folder) / "thread"
-            await self._downloads[request.platform](attachment, file, self._max_bytes)
+            await self._downloads[request.platform](lesson, file, self._max_bytes)
 
             def learn() -> Learned:
-                self._indexer.retitle(request.scope, source, attachment.name)
+                self._indexer.retitle(request.scope, source, lesson.name)
                 return self._indexer.learn(
                     file,
                     scope=request.scope,
                     source=source,
-                    name=attachment.name,
+                    name=lesson.name,
                     taught_by=taught_by(request),
                     read_as="thread.txt",
                     progress=progress,

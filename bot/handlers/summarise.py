@@ -1,4 +1,4 @@
-"""Summarise a document: one that is known here, or a file that comes with the request."""
+"""Summarise a document that is known here, a file that comes along, or a web page."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ from bot.loading import Loading
 from bot.messages import Download, Language, Reply, ReplyEvent, Request
 from bot.phrases import say
 from rag.audience import Audience
+from rag.fetch import is_address, page_name
+from rag.ingest.pages import Page, Pages
 from rag.pipeline import RagPipeline
-from rag.records import Passage, Records
+from rag.records import DocumentUnknown, Passage, Records
 
 
 class Summarise:
-    """Handles `summarise`: `request.text` names a document, or an attachment is read for once."""
+    """Handles `summarise`: `request.text` names a document or an address, or a file comes along.
+
+    What isn't known is read for this once, and nothing of it is kept.
+    """
 
     command = "summarise"
 
@@ -31,6 +36,7 @@ class Summarise:
         records: Records,
         read: Callable[[Path, str], list[Passage]],
         downloads: Mapping[str, Download],
+        pages: Pages,
         *,
         model: str,
         max_bytes: int,
@@ -41,6 +47,7 @@ class Summarise:
         self._read = read
         """Parses and splits a file that isn't indexed; blocking, raises `DocumentError`."""
         self._downloads = downloads
+        self._pages = pages
         self._model = model
         self._max_bytes = max_bytes
         self._needs = needs
@@ -63,10 +70,7 @@ class Summarise:
             name = document_name(request.attachments[0].name)
             passages = await self._passages_of_attachment(request, name)
         else:
-            audience = Audience.of(request.audience)
-            record = await asyncio.to_thread(self._records.find_document, reference, audience)
-            name = record.document
-            passages = await asyncio.to_thread(self._records.passages_of, record.id, audience)
+            name, passages = await self._passages_of_text(request, reference)
         if request.language is None:
             # Nobody said which language to write in, so the document's own is the best guess.
             chinese = sum(passage.language == "zh" for passage in passages)
@@ -78,6 +82,26 @@ class Summarise:
                     yield replace(event, data=_data(event))
                 else:
                     yield event
+
+    async def _passages_of_text(
+        self, request: Request, reference: str
+    ) -> tuple[str, list[Passage]]:
+        """Return the passages of what a text names: a document, or a page that isn't known."""
+        audience = Audience.of(request.audience)
+        page = page_name(reference, private=True) if is_address(reference) else None
+        try:
+            record = await asyncio.to_thread(
+                self._records.find_document, page or reference, audience
+            )
+            return record.document, await asyncio.to_thread(
+                self._records.passages_of, record.id, audience
+            )
+        except DocumentUnknown:
+            if page is None:
+                raise
+        async with self._pages.fetched(Page(page, request.scope)) as got:
+            passages = await asyncio.to_thread(self._read, got.file, got.read_as)
+        return page, [replace(passage, document=page) for passage in passages]
 
     async def _passages_of_attachment(self, request: Request, name: str) -> list[Passage]:
         attachment = request.attachments[0]

@@ -35,6 +35,11 @@ def is_kept(source: str) -> bool:
     return source in (UPLOAD, WEB) or source.startswith(THREAD)
 
 
+def is_watched(source: str) -> bool:
+    """Tell whether a source's documents are read again by themselves: only a tombstone stops it."""
+    return source == WEB or source.startswith("folder:")
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """What a file's bytes are: `blob` is their SHA-256 with the file's extension."""

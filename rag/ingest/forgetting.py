@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rag.audience import Audience
-from rag.ingest.blobs import Blobs, is_kept
+from rag.ingest.blobs import Blobs, is_kept, is_watched
 from rag.ingest.ledger import Ledger, Standing
 from rag.ingest.staging import IndexedChunk, Staging
 from rag.records import DocumentUnknown
@@ -57,7 +57,7 @@ class Forgetting:
         standing = self._ledger.standing(document_id)
         if standing is None or not audience.sees(standing.address.scope):
             raise DocumentUnknown(document_id)
-        return self.remove(standing, bury=standing.address.source.startswith("folder:"))
+        return self.remove(standing, bury=is_watched(standing.address.source))
 
     def forget_user(self, user: str) -> list[Receipt]:
         """Delete every document that a person taught."""

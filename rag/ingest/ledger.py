@@ -21,6 +21,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     select,
     update,
@@ -210,12 +211,21 @@ class Ledger:
         for address, sha256 in found:
             here_lie = graves[address.scope, address.source]
             if here_lie.get(address.name, sha256) != sha256:
-                with self._engine.begin() as connection:
-                    connection.execute(delete(tombstone).where(_at(tombstone, address)))
+                self.unbury(address)
             # Whatever the file's name is now: renaming it is no reason to remember.
             if sha256 in here_lie.values():
                 buried.add(address)
         return buried
+
+    def is_grave(self, address: Address) -> bool:
+        """Tell whether the document of an address was forgotten on purpose."""
+        with self._reading.connect() as connection:
+            return connection.scalar(select(exists().where(_at(tombstone, address)))) is True
+
+    def unbury(self, address: Address) -> None:
+        """Lift the tombstone at an address, if there is one."""
+        with self._engine.begin() as connection:
+            connection.execute(delete(tombstone).where(_at(tombstone, address)))
 
     def recover(self) -> None:
         """Put right what a crash left: half-counted terms, documents said to be read just now."""

@@ -255,3 +255,24 @@ async def test_what_needs_no_model_does_not_wait_for_it() -> None:
     assert seen == [ANSWER]
     gate.set()
     await first
+
+
+async def test_a_channel_sees_what_is_granted_to_it_where_public_is_seen() -> None:
+    seen: list[frozenset[str]] = []
+
+    async def look(asked: Request) -> None:
+        seen.append(asked.audience)
+
+    handler = Scripted([ANSWER], before=look)
+    channel, granted = "slack:-:T1:C1", {"slack:-:T1:C1": frozenset({"folder:hr"})}
+    door = Dispatcher(
+        [handler], language_of=language_of, explain=explain, limits=Limits(), grants=granted
+    )
+    for audience, expected in (
+        ({"public", channel}, {"public", channel, "folder:hr"}),
+        ({"public", "slack:-:T1:C2"}, {"public", "slack:-:T1:C2"}),
+        ({channel}, {channel}),  # shared with another organisation
+        (set(), set()),
+    ):
+        await collect(door.handle(request("hello", audience=frozenset(audience))))
+        assert seen[-1] == expected

@@ -159,7 +159,7 @@ def test_an_answer_that_breaks_midway_fails_with_a_sentence(cli: CLI, chat: Fake
         ["forget", "a", "--user", "b"],
         ["forget", "no-such-document"],
         ["summarise", "no-such-document"],
-        ["summarise", "https://example.org/page"],
+        ["summarise", "https://127.0.0.1/page"],
         ["summarise", "x" * 300],
         ["ask", "x" * 100_000],
         ["ask", " "],

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.app import granted
 from bot.settings import ServerModel, Settings, SettingsError, load_settings, trigger
 from tests.bot.fakes import EMPTY, config
 
@@ -60,6 +61,13 @@ def test_a_key_that_does_not_exist_is_named(tmp_path: Path, text: str, key: str)
         ("folders: [{path: a, schedule: every 0 minutes}]", "every 0 minutes"),
         ("folders: [{path: a, schedule: every 99999999999999 days}]", "every 9999"),
         ("folders: [{path: a, schedule: '61 * * * *'}]", "61"),
+        ("folders: [{path: a, channels: ['slack:-:T:C']}]", "scope: folder:NAME"),
+        ("folders: [{path: a, scope: 'folder:x', channels: [public]}]", "public"),
+        ("web_pages: [{url: 'http://example.org'}]", "http://example.org"),
+        ("web_pages: [{url: 'https://me:pw@example.org', private: true}]", "user name"),
+        ("web_pages: [{url: 'nothing', private: true}]", "nothing"),
+        ("web_pages: [{url: 'https://[', private: true}]", "https://["),
+        ("taught_pages: never", "taught_pages"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(tmp_path: Path, text: str, key: str) -> None:
@@ -69,6 +77,15 @@ def test_a_value_that_cannot_be_used_is_named(tmp_path: Path, text: str, key: st
 @pytest.mark.parametrize("schedule", ["every 1 minute", "every 10 minutes", "0 3 * * *"])
 def test_schedules_are_intervals_or_cron_lines(schedule: str) -> None:
     assert trigger(schedule)
+
+
+def test_folders_and_pages_are_granted_to_channels(tmp_path: Path) -> None:
+    folder = "{path: a, scope: 'folder:hr', channels: ['slack:-:T:C', 'discord:1:2']}"
+    page = "{url: 'http://wiki/hr', private: true, scope: 'folder:wiki', channels: ['slack:-:T:C']}"
+    assert granted(load(tmp_path, f"folders: [{folder}]\nweb_pages: [{page}]")) == {
+        "slack:-:T:C": {"folder:hr", "folder:wiki"},
+        "discord:1:2": {"folder:hr"},
+    }
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:

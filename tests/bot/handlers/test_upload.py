@@ -11,7 +11,7 @@ from rag.audience import Audience
 from tests.bot.fakes import request
 from tests.bot.handlers.conftest import Ask, Send
 
-KEYS = {"document", "name", "state", "pages", "passages", "code", "message"}
+KEYS = {"document", "name", "state", "pages", "passages", "version", "code", "message"}
 
 
 @pytest.mark.parametrize("parser", [None])
