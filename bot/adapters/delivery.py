@@ -29,6 +29,7 @@ from bot.render import body, plain, progress, reading
 
 log = logging.getLogger(__name__)
 
+_MOST_UNSTORED = 1000
 _HAN = re.compile("[\u4e00-\u9fff]")
 _LOOKING: dict[Language, str] = {"en": "Looking…", "zh": "正在查找…"}
 _BUSY: dict[Language, str] = {
@@ -151,14 +152,23 @@ class Deliveries(Generic[Content]):
         self._works: dict[str, _Work] = {}
         self._replies: dict[str, _Reply] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unstored: dict[object, None] = {}
 
     async def accept(self, event: Event) -> bool:
         """Store an event and begin to work on it; False for one that is already known.
 
-        When this returns, the platform may be told that the event has arrived; when it raises, the
-        event couldn't be stored, and the platform should deliver it again.
+        When this returns, the platform may be told that the event has arrived. Where nothing can
+        be stored, it is worked on all the same, as long as this process lives.
         """
-        new = await self._inbox.add(event)
+        try:
+            new = await self._inbox.add(event)
+        except Exception as error:
+            log.error("event %s can't be stored: %s", event.id, error)
+            said = event.id if event.message is None else _about(event)
+            new = said not in self._unstored
+            self._unstored[said] = None
+            if len(self._unstored) > _MOST_UNSTORED:
+                del self._unstored[next(iter(self._unstored))]
         if new:
             self._begin(event)
         return new
@@ -228,7 +238,7 @@ class Deliveries(Generic[Content]):
         finally:
             work.begun.set()
             del self._works[event.id]
-        await self._inbox.done(event)
+        await _noted(self._inbox.done(event))
 
     async def _end(self, request: str) -> None:
         """End the work on a reply, and note all the messages that it has."""
@@ -244,14 +254,21 @@ class Deliveries(Generic[Content]):
     async def _deliver(self, request: Request, event: Event, over: str | None) -> None:
         async with aclosing(self._events(request, event)) as events:
             while True:
-                delivery = await self._inbox.begin(request, event, over)
+                delivery = await self._begun(request, event, over)
                 if work := self._works.get(event.id):
                     work.begun.set()
                 if delivery.done or await self._shown(request, delivery, events):
                     break
                 await self._pace.sleep(self._retry_seconds)
         if not delivery.done:
-            await self._inbox.delivered(request)
+            await _noted(self._inbox.delivered(request))
+
+    async def _begun(self, request: Request, event: Event, over: str | None) -> Delivery:
+        try:
+            return await self._inbox.begin(request, event, over)
+        except Exception as error:
+            log.error("request %s can't be stored: %s", request.id, error)
+            return Delivery(request.id, fresh=not event.starts)
 
     async def _events(self, request: Request, event: Event) -> AsyncGenerator[ReplyEvent, None]:
         """Yield what the handler says, or why it isn't asked; the last is a `Reply` always."""
@@ -288,23 +305,33 @@ class Deliveries(Generic[Content]):
                 async for event in events:
                     view = view.after(event)
                     if view.reply is not None:
-                        await self._inbox.answered(request, view.reply)
+                        await _noted(self._inbox.answered(request, view.reply))
                     sheet.show(self._surface.render(view))
             sheet.finish()
         return keeping_up.result()
 
     def _sheet(self, request: Request, delivery: Delivery) -> Sheet[Content]:
         async def posted(place: int, parts: Sequence[str]) -> None:
-            await self._inbox.posted(request, place, parts)
+            await _noted(self._inbox.posted(request, place, parts))
 
         places = self._surface.places(request)
         return Sheet(places, self._surface, delivery, posted, self._pace)
 
 
 def _same_message(one: Event, other: Event) -> bool:
-    if other.message is None:
-        return False
-    return (one.team, one.channel, one.message) == (other.team, other.channel, other.message)
+    return other.message is not None and _about(one)[:3] == _about(other)[:3]
+
+
+def _about(event: Event) -> tuple[str | None, ...]:
+    return (event.team, event.channel, event.message, event.edition)
+
+
+async def _noted(noting: Awaitable[None]) -> None:
+    """Go on without a note where none can be written: an answer is worth more."""
+    try:
+        await noting
+    except Exception as error:
+        log.error("how far a reply has come can't be stored: %s", error)
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,8 @@ class MemoryInbox:
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.finished: set[str] = set()
+        self.changed = asyncio.Event()
+        """Set when an event is done."""
         self.replies: dict[tuple[str, str], Kept] = {}
 
     async def add(self, event: Event) -> bool:
@@ -55,6 +58,7 @@ class MemoryInbox:
     async def done(self, event: Event) -> None:
         """Finish an event."""
         self.finished.add(event.id)
+        self.changed.set()
 
     async def begin(self, request: Request, event: Event, over: str | None = None) -> Delivery:
         """Return how far a reply has come."""
