@@ -374,6 +374,7 @@ def _platforms(
         runs.append(slack.run)
     if secrets.discord_bot_token:
         from bot.adapters.discord import DiscordAdapter
+        from bot.adapters.discord_bot import Manners
 
         discord = DiscordAdapter(
             handle,
@@ -382,6 +383,11 @@ def _platforms(
             api_url=settings.discord.api_url,
             gateway_url=settings.discord.gateway_url,
             message_content=settings.discord.message_content,
+            manners=Manners(
+                follow_ups=settings.discord.follow_ups,
+                forum_posts=settings.discord.forum_posts,
+                keep_files=settings.discord.keep_files == "always",
+            ),
         )
         downloads["discord"] = discord.download
         runs.append(discord.run)

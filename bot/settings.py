@@ -214,6 +214,9 @@ class DiscordSettings(_Section):
     api_url: str | None = None
     gateway_url: str | None = None
     message_content: bool = False
+    follow_ups: bool = True
+    forum_posts: bool = False
+    keep_files: Literal["always", "ask"] = "always"
 
 
 class Secrets(_Section):

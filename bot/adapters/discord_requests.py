@@ -3,58 +3,87 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import Any
 
 import discord
 
-from bot.messages import Attachment, Request
+from bot.adapters.discord_access import scope_of, team_of
+from bot.messages import Attachment, Language, Request, Turn
 
-if TYPE_CHECKING:
-    from discord.abc import MessageableChannel
-
-PUBLIC = "public"
 _SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
 _MENTION = re.compile(r"<@!?(\d+)>")
 _MEDIA = ("image/", "video/", "audio/")
+_NAMES_SHOWN = 3
 
 
-def scope_of(channel: MessageableChannel | discord.ForumChannel) -> str:
-    """Return the scope of a channel; a thread has its channel's, a direct message its own."""
-    if isinstance(channel, discord.Thread):
-        return f"discord:{channel.guild.id}:{channel.parent_id}"
-    guild = channel.guild.id if channel.guild else "@me"
-    return f"discord:{guild}:{channel.id}"
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something is said, and who may see what is answered there."""
+
+    channel: Any
+    audience: frozenset[str] = frozenset()
+    is_admin: bool = False
+    """Of whoever says it."""
+    follows_up: bool = False
+    """What is said goes on with what the bot said here, and speaks to nobody else."""
+    keeps_files: bool = True
+    """Files that nobody has shown to the bot are learned without asking."""
+
+    @property
+    def is_thread(self) -> bool:
+        """Tell whether this is a thread or a forum's post."""
+        return isinstance(self.channel, discord.Thread)
+
+
+def is_said(message: discord.Message) -> bool:
+    """Tell whether a person has said this."""
+    return not (message.author.bot or message.webhook_id) and message.type in _SPOKEN
+
+
+def addresses(message: discord.Message, me: int) -> bool:
+    """Tell whether a message speaks to the bot by itself, wherever it stands."""
+    if message.guild is None:
+        return True
+    replied_to = message.reference.resolved if message.reference else None
+    answers_me = isinstance(replied_to, discord.Message) and replied_to.author.id == me
+    return answers_me or me in {person.id for person in message.mentions}
+
+
+def speaks_to_others(message: discord.Message, me: int) -> bool:
+    """Tell whether a message mentions or answers somebody else."""
+    replied_to = message.reference.resolved if message.reference else None
+    answers_other = isinstance(replied_to, discord.Message) and replied_to.author.id not in (
+        me,
+        message.author.id,
+    )
+    return answers_other or bool({person.id for person in message.mentions} - {me})
 
 
 def to_requests(
-    message: discord.Message,
-    channel: MessageableChannel,
-    me: int,
-    visible: frozenset[str] = frozenset(),
+    message: discord.Message, place: Place, me: int, *, edition: str = ""
 ) -> tuple[Request, ...]:
     """Return what a message asks of the bot: nothing, an upload, a question, or both in turn.
 
-    `me` is the bot's user id; `visible` are further scopes that the author of a direct message may
-    see now. Files of messages that don't address the bot are learned too, where their content is
-    delivered at all; pictures, sound and films are not, because people share them all day.
+    `me` is the bot's user id. Files of messages that don't address the bot are learned too, where
+    their content is delivered at all; pictures, sound and films are not, because people share them
+    all day. With `edition`, it is the question alone as it was changed.
     """
-    if message.author.bot or message.webhook_id or message.type not in _SPOKEN:
+    if not is_said(message):
         return ()
-    thread = channel if isinstance(channel, discord.Thread) else None
-    mentioned = {person.id for person in message.mentions}
-    # A thread that the bot opened goes on without mentions, as long as people talk to nobody else.
-    follows_up = thread is not None and thread.owner_id == me and not mentioned
-    addressed = channel.guild is None or me in mentioned or follows_up
+    channel = place.channel
+    addressed = addresses(message, me) or place.follows_up
     names = {person.id: f"@{person.display_name}" for person in message.mentions} | {me: ""}
     text = _MENTION.sub(lambda found: names.get(int(found[1]), found[0]), message.content).strip()
-    scope = scope_of(channel)
-    address = {"channel": str(channel.id), "message": str(message.id)}
-    if channel.guild is not None:
-        address["guild"] = str(channel.guild.id)
-    starts_thread = channel.guild is not None and thread is None
+    address = {
+        "guild": team_of(channel),
+        "channel": str(channel.id),
+        "message": str(message.id),
+        "asker": str(message.author.id),
+    }
+    starts_thread = channel.guild is not None and not place.is_thread
     ask = Request(
-        id=f"{message.id}:ask",
+        id=f"{message.id}:ask{edition and ':' + edition}",
         platform="discord",
         command="ask",
         text=text,
@@ -62,42 +91,54 @@ def to_requests(
         # Discord gives a thread the id of the message that it starts from, so that what is said
         # there later belongs to the same conversation.
         conversation=str(message.id if starts_thread else channel.id),
-        scope=scope,
-        audience=frozenset({PUBLIC, scope}) | visible,
-        address=address | ({"thread": _thread_name(text)} if starts_thread else {}),
+        scope=scope_of(channel),
+        audience=place.audience,
+        address=address | ({"thread": thread_name(text)} if starts_thread else {}),
+        is_admin=place.is_admin,
     )
-    files = tuple(
-        Attachment(file.filename, file.size, f"{file.url}#{channel.id}/{message.id}")
-        for file in message.attachments
-        if addressed or not (file.content_type or "").startswith(_MEDIA)
-    )
+    files = attachments(message, media=addressed)
     requests = []
-    if files:
-        upload = replace(ask, id=f"{message.id}:upload", command="upload", text="")
-        requests.append(replace(upload, attachments=files, address=address))
+    if files and not edition:
+        command = "upload" if addressed or place.keeps_files else "offer"
+        names_text = ", ".join(file.name for file in files[:_NAMES_SHOWN])
+        upload = replace(
+            ask,
+            id=f"{message.id}:{command}",
+            command=command,
+            text=names_text if command == "offer" else "",
+            attachments=files,
+            address=address,
+        )
+        requests.append(upload)
     if addressed and (text or not files):
         requests.append(ask)
     return tuple(requests)
 
 
+def attachments(message: discord.Message, *, media: bool) -> tuple[Attachment, ...]:
+    """Return a message's files; pictures, sound and films among them only with `media`."""
+    place = f"{message.channel.id}/{message.id}"
+    return tuple(
+        Attachment(file.filename, file.size, f"{file.url}#{place}")
+        for file in message.attachments
+        if media or not (file.content_type or "").startswith(_MEDIA)
+    )
+
+
 def to_command(
-    interaction: discord.Interaction,
-    channel: MessageableChannel,
+    interaction: discord.Interaction[Any],
+    place: Place,
     command: str,
     text: str,
-    file: discord.Attachment | None,
-    visible: frozenset[str] = frozenset(),
+    *,
+    files: tuple[Attachment, ...] = (),
+    history: tuple[Turn, ...] | None = None,
+    private: bool = False,
+    options: dict[str, Any] | None = None,
 ) -> Request:
-    """Return what a slash command asks of the bot; `visible` as for `to_requests`."""
-    scope = scope_of(channel)
-    address = {
-        "channel": str(channel.id),
-        "application": str(interaction.application_id),
-        "token": interaction.token,
-    }
-    if channel.guild is not None:
-        address["guild"] = str(channel.guild.id)
-    goes_on = channel.guild is None or isinstance(channel, discord.Thread)
+    """Return what a command, a button or a menu asks of the bot; `private` is for one to see."""
+    channel = place.channel
+    goes_on = channel.guild is None or place.is_thread
     return Request(
         id=str(interaction.id),
         platform="discord",
@@ -105,13 +146,30 @@ def to_command(
         text=text.strip(),
         user=str(interaction.user.id),
         conversation=str(channel.id if goes_on else interaction.id),
-        scope=scope,
-        audience=frozenset({PUBLIC, scope}) | visible,
-        language="zh" if interaction.locale.value.startswith("zh") else "en",
-        attachments=(Attachment(file.filename, file.size, file.url),) if file else (),
-        address=address,
+        scope=scope_of(channel),
+        audience=place.audience,
+        language=language_of(interaction),
+        attachments=files,
+        history=history,
+        options=options or {},
+        address={
+            "guild": team_of(channel),
+            "channel": str(channel.id),
+            "application": str(interaction.application_id),
+            "token": interaction.token,
+            "interaction": str(interaction.id),
+            "asker": str(interaction.user.id),
+            **({"private": "yes"} if private else {}),
+        },
+        is_admin=place.is_admin,
     )
 
 
-def _thread_name(text: str) -> str:
+def language_of(interaction: discord.Interaction[Any]) -> Language:
+    """Return the language of the person's own Discord, as far as the bot speaks it."""
+    return "zh" if interaction.locale.value.startswith("zh") else "en"
+
+
+def thread_name(text: str) -> str:
+    """Return what a thread about a question is called."""
     return " ".join(text.split())[:80] or "TeamGLM"

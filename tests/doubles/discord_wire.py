@@ -194,7 +194,8 @@ class DiscordDouble:
         while not (result := found()):
             self._change.clear()
             left = end - time.monotonic()
-            assert left > 0, f"it never happened, but: {self.rest.calls[-8:]} {self.rest.wrong}"
+            calls = [f"{call.method} {call.path} {call.status}" for call in self.rest.calls[-12:]]
+            assert left > 0, f"it never happened, but: {calls} {self.rest.wrong}"
             try:
                 await asyncio.wait_for(self._change.wait(), min(left, 0.5))
             except TimeoutError:
