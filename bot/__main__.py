@@ -106,14 +106,28 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--limit", type=int)
     evaluate.add_argument("--seed", type=int, default=0)
     verb("doctor", _doctor, "check every part")
-    models = verbs.add_parser("models", help="list or fetch models")
-    actions = models.add_subparsers(dest="action", required=True, metavar="list|pull")
+    models = verbs.add_parser("models", help="list, fetch, convert or check models")
+    actions = models.add_subparsers(dest="action", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="what the config names, and what is there")
     listing.set_defaults(act=_models_list)
     listing.add_argument("--json", action="store_true", help="print one JSON document")
     pull = actions.add_parser("pull", help="fetch the embedded models that the config names")
     pull.set_defaults(act=_models_pull)
     pull.add_argument("name", nargs="?", help="one embedded model instead")
+    convert = actions.add_parser("convert", help="a ChatGLM folder as safetensors, for any server")
+    convert.set_defaults(act=_models_convert)
+    convert.add_argument("source", type=Path, help="the published folder, of .bin files too")
+    convert.add_argument("target", type=Path, help="a new folder")
+    convert.add_argument("--template", choices=["chatglm2", "chatglm3"], help="if it can't be told")
+    quantise = actions.add_parser("quantise", help="a ChatGLM folder with int4 or int8 weights")
+    quantise.set_defaults(act=_models_quantise)
+    quantise.add_argument("source", type=Path, help="a folder of safetensors")
+    quantise.add_argument("target", type=Path, help="a new folder")
+    quantise.add_argument("--bits", type=int, choices=[4, 8], default=4)
+    check = actions.add_parser("check", help="compare a checkpoint with what its original computed")
+    check.set_defaults(act=_models_check)
+    check.add_argument("folder", type=Path, help="with logits.npz and reference.json")
+    check.add_argument("--json", action="store_true", help="print one JSON document")
     return parser
 
 
@@ -220,6 +234,32 @@ def _models_pull(settings: Settings, options: argparse.Namespace) -> int:
 
     pull_models(settings, options.name, say=lambda text: print(text, file=sys.stderr))
     return 0
+
+
+def _models_convert(settings: Settings, options: argparse.Namespace) -> int:
+    from rag.models.convert import convert
+
+    print(convert(options.source, options.target, generation=options.template))
+    return 0
+
+
+def _models_quantise(settings: Settings, options: argparse.Namespace) -> int:
+    from rag.models.convert import quantise
+
+    print(quantise(options.source, options.target, options.bits))
+    return 0
+
+
+def _models_check(settings: Settings, options: argparse.Namespace) -> int:
+    from rag.models.check import check
+
+    report = check(options.folder)
+    if options.json:
+        print(json.dumps(report))
+    else:
+        for name, value in report.items():
+            print(f"{name}: {value}")
+    return 0 if report["ok"] else 1
 
 
 def _request(command: str, text: str, channel: str | None, **more: Any) -> Request:

@@ -44,7 +44,8 @@ def model_settings(settings: Settings, name: str) -> ModelSettings:
     if (path / "modules.json").is_file():
         return SentenceTransformersModel(provider="sentence-transformers", path=path)
     if (path / "config.json").is_file():
-        is_chatglm = '"chatglm"' in (path / "config.json").read_text(encoding="utf-8")
+        config = (path / "config.json").read_text(encoding="utf-8")
+        is_chatglm = '"chatglm"' in config or '"quantization_bit"' in config
         return (
             ChatGlmModel(provider="chatglm", path=path)
             if is_chatglm

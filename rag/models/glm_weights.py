@@ -185,7 +185,7 @@ def _native_config(config: Mapping[str, Any]) -> GlmConfig | None:
     if config.get("model_type") != "glm":
         return None
     names = {name: value for name, value in config.items() if name != "quantization_bit"}
-    return GlmConfig(**names)
+    return GlmConfig.from_dict(names)
 
 
 def native_tensors(
