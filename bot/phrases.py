@@ -69,6 +69,11 @@ PHRASES: dict[str, tuple[str, str]] = {
         " The file itself is still in its folder; I read it again when it changes.",
         "文件本身仍在文件夹中；它改变后我会重新读取。",
     ),
+    "others_documents": (
+        "You can have me forget what you taught me yourself; for somebody else's documents, name "
+        "them one by one.",
+        "你可以让我忘记你自己教给我的内容；其他人的文档请逐个指明。",
+    ),
     "page_still_there": (
         " I don't fetch the page again unless somebody names it to me.",
         "除非有人再次提供该网址，否则我不会再读取它。",

@@ -231,6 +231,15 @@ class Records:
             }
         return [_record(row, *progress.get(row.id, (None, None))) for row in rows]
 
+    def known(self, names: Collection[str], audience: Audience) -> set[str]:
+        """Return those of the names that a visible document bears."""
+        found: set[str] = set()
+        with self._reading.connect() as connection:
+            for batch in batches(sorted(names)):
+                query = select(document.c.name).where(_visible(audience))
+                found.update(connection.scalars(query.where(document.c.name.in_(batch))))
+        return found
+
     def knows_any(self, audience: Audience) -> bool:
         """Tell whether `sources` would list a document."""
         query = select(document.c.id).where(_visible(audience)).limit(1)

@@ -7,6 +7,7 @@ import re
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from bot.handlers.citing import replies
 from bot.handlers.opening import opening
@@ -23,6 +24,15 @@ _ABOUT = re.compile(
     r"你好|您好|嗨|早上好|下午好|晚上好|谢谢|帮助|你是谁|你是什么|你能做什么|你会做什么|你会什么)\W*",
     re.IGNORECASE,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Remembered:
+    exchange: Exchange
+    audience: frozenset[str]
+    """What the answer could draw on."""
+    documents: frozenset[str]
+    """What it did draw on."""
 
 
 class Ask:
@@ -46,7 +56,7 @@ class Ask:
         self._history = history
         self._needs = needs
         self._remembered = remembered
-        self._conversations: OrderedDict[str, list[Exchange]] = OrderedDict()
+        self._conversations: OrderedDict[str, list[_Remembered]] = OrderedDict()
 
     def uses_chat_model(self, request: Request) -> bool:
         """Tell whether this is a question: greetings are answered without waiting for a turn."""
@@ -74,26 +84,36 @@ class Ask:
         if not await asyncio.to_thread(self._records.knows_any, audience):
             yield Reply("refusal", say(language, "no_documents"), language, model=self._model)
             return
-        history = self._earlier(request)
+        history = await self._earlier(request, audience)
         stream = self._pipeline.stream(question, audience, history)
         async with aclosing(replies(stream, language, self._model)) as events:
             async for event in events:
                 if isinstance(event, Reply) and event.outcome == "answer":
-                    self._remember(request, Exchange(question, event.text))
+                    self._remember(request, audience, event)
                 yield event
 
-    def _earlier(self, request: Request) -> list[Exchange]:
+    async def _earlier(self, request: Request, audience: Audience) -> list[Exchange]:
         if not self._history:
             return []
         if request.history is not None:
             return exchanges(request.history)[-self._history :]
-        return self._conversations.get(request.conversation, [])[-self._history :]
+        turns = self._conversations.get(request.conversation, [])
+        # What an answer drew on may be forbidden or forgotten by now, and with it the answer.
+        cited = frozenset[str]().union(*(turn.documents for turn in turns))
+        known = await asyncio.to_thread(self._records.known, cited, audience) if cited else cited
+        return [
+            turn.exchange
+            for turn in turns[-self._history :]
+            if turn.audience <= audience.scopes and turn.documents <= known
+        ]
 
-    def _remember(self, request: Request, exchange: Exchange) -> None:
+    def _remember(self, request: Request, audience: Audience, reply: Reply) -> None:
         if not self._history or request.history is not None:
             return
+        exchange = Exchange(request.text.strip(), reply.text)
+        documents = frozenset(citation.document for citation in reply.citations)
         turns = self._conversations.setdefault(request.conversation, [])
-        turns[:] = [*turns, exchange][-self._history :]
+        turns[:] = [*turns, _Remembered(exchange, audience.scopes, documents)][-self._history :]
         self._conversations.move_to_end(request.conversation)
         while len(self._conversations) > self._remembered:
             self._conversations.popitem(last=False)

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
 
 from bot.handlers.opening import opening
+from bot.handlers.teach import OPERATOR, taught_by
 from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import counted, say
@@ -44,6 +45,9 @@ class Forget:
         async for status in opening(self._needs, language):
             yield status
         if user:
+            if request.platform != OPERATOR and str(user) != taught_by(request):
+                yield Reply("error", say(language, "others_documents"), language)
+                return
             receipts = await asyncio.to_thread(self._indexer.forget_user, str(user))
             text = "\n".join(self._line(receipt, language) for receipt in receipts)
             rows = [asdict(receipt) for receipt in receipts]

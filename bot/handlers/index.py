@@ -11,6 +11,7 @@ from typing import Any
 
 from bot.handlers.explain import document_reason
 from bot.handlers.opening import opening
+from bot.handlers.teach import OPERATOR
 from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request, Status
 from bot.phrases import say
@@ -50,6 +51,9 @@ class Index:
         self, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
         """Yield progress, and what was added, updated, removed and refused."""
+        if request.platform != OPERATOR:  # it reads any path, and names files of every scope
+            yield Reply("error", say(language, "unknown_command", command=self.command), language)
+            return
         async for loading in opening(self._needs, language):
             yield loading
         started = time.monotonic()

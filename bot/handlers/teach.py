@@ -143,6 +143,10 @@ class Teach(ABC):
         }
 
 
+OPERATOR = "cli"
+"""The platform of whoever can read the data folder anyway."""
+
+
 def taught_by(request: Request) -> str:
     """Return whom a document is from."""
     return f"{request.platform}:{request.user}"

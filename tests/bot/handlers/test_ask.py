@@ -147,6 +147,34 @@ async def test_it_remembers_a_conversation_and_no_other(
     assert "laptop" not in asked(chat).replace("A lost laptop is", "").replace("Laptops", "")
 
 
+async def test_what_an_answer_drew_on_and_is_forbidden_now_is_not_remembered(
+    ask: Ask, send: Send, chat: FakeChat
+) -> None:
+    channel = "slack:-:T1:C1"
+    attached = (send("secret.md", "The canary sings at noon."),)
+    await ask(request("", "upload", scope=channel, attachments=attached))
+    chat.answer = "The canary sings at noon."
+    inside = frozenset({"public", channel})
+    await ask(request("When does the canary sing?", audience=inside))
+    await learn(ask, send)
+    await ask(request("And the laptop?", audience=inside))
+    assert "When does the canary sing?" in asked(chat)
+    await ask(request("And the laptop now?"))
+    assert "canary" not in asked(chat)
+
+
+async def test_what_was_forgotten_is_not_remembered_either(
+    ask: Ask, send: Send, chat: FakeChat
+) -> None:
+    await ask(request("", "upload", attachments=(send("secret.md", "The canary sings at noon."),)))
+    chat.answer = "The canary sings at noon."
+    await ask(request("When does the canary sing?"))
+    await learn(ask, send)
+    await ask(request("secret.md", "forget"))
+    await ask(request("And the laptop now?"))
+    assert "canary" not in asked(chat)
+
+
 async def test_earlier_turns_that_the_platform_keeps_are_used_instead(
     ask: Ask, send: Send, chat: FakeChat
 ) -> None:

@@ -230,3 +230,18 @@ async def test_indexing_that_is_given_up_stops_and_goes_on_next_time(
     _, reply = await ask(request("", "index"))
     assert reply.data["added"] + reply.data["unchanged"] == 100
     assert len(embeddings.embedded) == 100
+
+
+async def test_only_the_command_line_forgets_for_somebody_else(ask: Ask, send: Send) -> None:
+    await upload(ask, send, "a.md", "Alpha.")
+    options = {"user": "cli:someone"}
+    _, refused = await ask(request("", "forget", platform="slack", user="mallory", options=options))
+    assert refused.outcome == "error"
+    _, forgotten = await ask(request("", "forget", options=options))
+    assert [row["document"] for row in forgotten.data] == ["a.md"]
+
+
+async def test_only_the_command_line_indexes(ask: Ask) -> None:
+    for options in ({}, {"path": "/etc"}):
+        _, reply = await ask(request("", "index", platform="slack", options=options))
+        assert reply.outcome == "error"
