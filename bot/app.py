@@ -28,31 +28,26 @@ from bot.handlers.sources import Sources
 from bot.handlers.summarise import Summarise
 from bot.handlers.upload import Upload
 from bot.inbox import DurableInbox
+from bot.library import Cut, Library
 from bot.loading import Loading
 from bot.messages import Download, PlatformError, Reply, Request
 from bot.migrations import upgrade
-from bot.models import chat_model, embedding_model
-from bot.schedule import FolderSchedule
+from bot.models import chat_model, embedding_model, embedding_model_of
 from bot.settings import Settings, trigger
 from bot.writer import Writer
 from rag.audience import PUBLIC
 from rag.errors import DocumentError, StoreUnavailable, TeamglmError
 from rag.fetch import Fetcher
-from rag.ingest.folders import Folder, ScanReport, scan
-from rag.ingest.indexer import Indexer
+from rag.ingest.folders import Folder
 from rag.ingest.once import read_once
 from rag.ingest.pages import Page, Pages
-from rag.ingest.parsed import Chunk, Parsed
 from rag.ingest.sandbox import Sandbox
 from rag.ingest.sightings import Sightings
-from rag.ingest.splitters import Splitter, chunks, make_splitter
 from rag.language import language_of
 from rag.pipeline import AnswerLimits, RagPipeline
 from rag.priority import Priority
 from rag.records import Records
-from rag.retrieval import Retriever
 from rag.schema import open_engine, reading
-from rag.store import PassageIndex
 
 log = logging.getLogger(__name__)
 
@@ -73,41 +68,30 @@ class App:
         self.inbox = DurableInbox(self.writer)
         self.priority = Priority()
         self.fetcher = Fetcher()
-        self.embeddings = embedding_model(settings)
         self.chat = chat_model(settings)
-        self.index = PassageIndex(
-            str(settings.data / "passages.db"),
-            embedder_key=self.embeddings.key,
-            dimension=lambda: self.embeddings.dimension,
-        )
-        self._splitter: Splitter | None = None
         self.sandbox = Sandbox(max_bytes=settings.limits.upload_megabytes << 20)
-        self.indexer = Indexer(
+        self.library = Library(
             self.records,
-            self.index,
+            settings.data,
             self.sandbox,
-            self._split,
-            self.embeddings,
-            embedder_key=self.embeddings.key,
-            splitter_key=f"{settings.splitter.name}/{settings.splitter.max_tokens}",
-            blobs=settings.data / "blobs",
-            pause=self.priority.give_way,
+            embedding_model(settings),
+            older=lambda key: embedding_model_of(settings, key),
+            cut=Cut(settings.splitter.name, settings.splitter.max_tokens),
+            priority=self.priority,
             max_bytes=settings.limits.upload_megabytes << 20,
         )
+        self.indexer, self.retriever = self.library.indexer, self.library.retriever
         self.pages = Pages(
             self.fetcher,
             self.indexer,
             Sightings(self.engine),
             max_bytes=settings.limits.upload_megabytes << 20,
         )
-        self.retriever = Retriever(
-            self.records, self.index, self.embeddings, embedder_key=self.embeddings.key
-        )
         answers = settings.answers
         self.pipeline = RagPipeline(
             self.records,
             self.retriever,
-            self.embeddings,
+            self.library.model,
             self.chat,
             context_window=lambda: self.chat.context_window,
             limits=AnswerLimits(
@@ -119,11 +103,12 @@ class App:
             ),
             priority=self.priority,
         )
+        self.library.followers.append(self.pipeline.use)
         self.folders = [
             Folder(folder.name, folder.path, folder.scope, folder.include, folder.exclude)
             for folder in settings.folders
         ]
-        self.knowledge = Loading("embedding model", self._open_knowledge)
+        self.knowledge = Loading("embedding model", self.library.open)
         self.talking = Loading("chat model", self.chat.load)
         self.dispatcher = Dispatcher(
             self._handlers(downloads),
@@ -153,7 +138,7 @@ class App:
             Summarise(
                 self.pipeline,
                 self.records,
-                lambda file, name: read_once(file, name, self.sandbox, self._split),
+                lambda file, name: read_once(file, name, self.sandbox, self.library.split),
                 downloads,
                 self.pages,
                 model=model,
@@ -188,41 +173,33 @@ class App:
     def close(self) -> None:
         """Close what was opened, and let go of the data folder."""
         self.chat.close()
-        self.index.close()
+        self.library.close()
         self.writer.close()
         self.engine.dispose()
         self._lock.release()
 
     async def read_folders(self) -> None:
-        """Read the watched folders at start and on schedule, until cancelled."""
+        """Read the watched folders at start, on schedule and when they change, until cancelled."""
         # Without the model nothing can be read; when somebody's question finds it, this goes on.
         await self.knowledge.opened()
-        await asyncio.to_thread(lambda: list(self.indexer.catch_up()))
-        named = {folder.name: folder for folder in self.folders}
         pages = {
             f"page {page.url} ({page.scope})": Page(page.url, page.scope, page.private)
             for page in self.settings.web_pages
         }
 
         async def read(name: str) -> None:
-            if name == TAUGHT_PAGES:
-                configured = {(page.name, page.scope) for page in pages.values()}
-                known = await asyncio.to_thread(self.pages.taught)
-                others = [page for page in known if (page.name, page.scope) not in configured]
-                await self.refresh(others)
-                return
             if name in pages:
                 await self.refresh([pages[name]])
                 return
-            report = await asyncio.to_thread(scan, named[name], self.indexer, self.records)
-            if report != ScanReport(unchanged=report.unchanged, chunks=report.chunks):
-                log.info("folder %s: %s", name, report)
+            configured = {(page.name, page.scope) for page in pages.values()}
+            known = await asyncio.to_thread(self.pages.taught)
+            await self.refresh([p for p in known if (p.name, p.scope) not in configured])
 
         triggers = {folder.name: trigger(folder.schedule) for folder in self.settings.folders}
         scheduled = zip(pages, self.settings.web_pages, strict=True)
-        triggers |= {name: trigger(page.schedule) for name, page in scheduled}
-        triggers[TAUGHT_PAGES] = trigger(self.settings.taught_pages)
-        await FolderSchedule(triggers, read).run()
+        others = {name: trigger(page.schedule) for name, page in scheduled}
+        others[TAUGHT_PAGES] = trigger(self.settings.taught_pages)
+        await self.library.keep_up(self.folders, triggers | others, read)
 
     async def forget_the_past(self) -> None:
         """Delete what the inbox no longer needs, every hour, until cancelled."""
@@ -247,21 +224,6 @@ class App:
             if not part.done:
                 return part.what
         return None
-
-    def _open_knowledge(self) -> None:
-        self.embeddings.load()
-        self.index.open()
-        self.indexer.recover()
-
-    def _split(self, parsed: Parsed) -> list[Chunk]:
-        if self._splitter is None:
-            self._splitter = make_splitter(
-                self.settings.splitter.name,
-                self.embeddings.count_tokens,
-                embeddings=self.embeddings,
-                max_tokens=self.settings.splitter.max_tokens,
-            )
-        return chunks(parsed, self._splitter)
 
 
 def granted(settings: Settings) -> dict[str, frozenset[str]]:

@@ -73,7 +73,7 @@ async def _store(settings: Settings) -> str:
         return "open in the bot that is running"
     async with opened(settings) as app:
         await app.knowledge.ready()
-        rows = await asyncio.to_thread(app.index.ids)
+        rows = await asyncio.to_thread(app.library.index.ids)
         return f"{len(rows)} passages"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from bot.settings import (
     SettingsError,
     TransformersModel,
 )
-from rag.models.embeddings import SentenceTransformerEmbeddings
+from rag.models.embeddings import EmbeddingModel, SentenceTransformerEmbeddings
 from rag.models.manifest import EmbeddedModel as ManifestModel
 from rag.models.manifest import default_cache, load_manifest, locate, target
 
@@ -108,9 +109,9 @@ def chat_model(settings: Settings) -> Chat:
             raise SettingsError(f"{name} is no chat model: name another one as chat_model.")
 
 
-def embedding_model(settings: Settings) -> SentenceTransformerEmbeddings:
-    """Return the configured embedding model, not loaded yet; raise `SettingsError`."""
-    name = settings.embedding_model
+def embedding_model(settings: Settings, named: str | None = None) -> EmbeddingModel:
+    """Return the configured embedding model, or another, not loaded yet; raise `SettingsError`."""
+    name = named or settings.embedding_model
     match model_settings(settings, name):
         case EmbeddedModel():
             entry = load_manifest().get(name)
@@ -121,6 +122,16 @@ def embedding_model(settings: Settings) -> SentenceTransformerEmbeddings:
             return SentenceTransformerEmbeddings(name, path, device=device)
         case _:
             raise SettingsError(f"{name} is no embedding model: name another as embedding_model.")
+
+
+def embedding_model_of(settings: Settings, key: str) -> EmbeddingModel | None:
+    """Return the model that made vectors of this key, if the config still has it."""
+    for name in dict.fromkeys([key, *settings.models]):
+        with suppress(SettingsError):
+            model = embedding_model(settings, name)
+            if model.key == key:
+                return model
+    return None
 
 
 def list_models(settings: Settings) -> list[dict[str, Any]]:

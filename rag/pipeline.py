@@ -121,6 +121,10 @@ class RagPipeline:
         self._limits = limits
         self._priority = priority
 
+    def use(self, embeddings: Embeddings) -> None:
+        """Compare texts with another model; call it while no question is being answered."""
+        self._embeddings = embeddings
+
     async def stream(
         self, question: str, audience: Audience, history: Sequence[Exchange] = ()
     ) -> AsyncGenerator[Event, None]:

@@ -240,6 +240,17 @@ class Records:
                 found.update(connection.scalars(query.where(document.c.name.in_(batch))))
         return found
 
+    def embedder(self) -> str | None:
+        """Return the key of the embedding model that most of what answers was embedded with."""
+        query = (
+            select(version.c.embedder)
+            .join(document, document.c.live_version == version.c.id)
+            .group_by(version.c.embedder)
+            .order_by(func.count().desc())
+        )
+        with self._reading.connect() as connection:
+            return connection.scalar(query.limit(1))
+
     def knows_any(self, audience: Audience) -> bool:
         """Tell whether `sources` would list a document."""
         query = select(document.c.id).where(_visible(audience)).limit(1)

@@ -124,6 +124,10 @@ class Retriever:
         self._backgrounds_of = -1
         self._lock = threading.Lock()
 
+    def use(self, index: PassageIndex, embeddings: Embeddings, embedder_key: str) -> None:
+        """Answer from another model's index; call it while no question is being answered."""
+        self._index, self._embeddings, self._embedder_key = index, embeddings, embedder_key
+
     def retrieve(self, query: str, audience: Audience, *, limit: int) -> Retrieval:
         """Return at most `limit` live passages that the audience may see; blocking, thread-safe."""
         found_terms = {term_id(term) for term in terms(query)}

@@ -56,6 +56,13 @@ class ScanReport:
     failed: list[tuple[str, DocumentCode | None, str]] = field(default_factory=list)
     """Name, code (None: not the file's fault, tried again next time) and reason."""
 
+    def counts(self) -> str:
+        """Return what a log may say: how many, but not which."""
+        return (
+            f"{self.added} added, {self.updated} updated, {self.renamed} renamed, "
+            f"{self.unchanged} unchanged, {self.removed} removed, {len(self.failed)} failed"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class _File:
@@ -231,14 +238,20 @@ class _Scan:
     ) -> None:
         waiting = list(changed)
         had = self._standings()
+        activity = self._indexer.activity
         lessons = [Lesson(f.path, self._scope, self._source, f.name) for f, _ in waiting]
-        outcomes = self._indexer.learn_many(lessons)
-        for done, ((file, blob), learned) in enumerate(zip(waiting, outcomes, strict=True)):
-            self._count(learned, answered=file.name in had and had[file.name].version is not None)
-            if blob is not None and learned.blob == blob:
-                self._noted[file.name] = Sighting(stamp(file.status), self._started_ns, blob)
-            if progress:
-                progress(done + 1, len(waiting))
+        outcomes = self._indexer.learn_many(lessons, between=activity.wait)
+        weight, total = 0, sum(_weight(file) for file, _ in waiting)
+        with activity.working("reading"):
+            for done, ((file, blob), learned) in enumerate(zip(waiting, outcomes, strict=True)):
+                had_version = file.name in had and had[file.name].version is not None
+                self._count(learned, answered=had_version)
+                if blob is not None and learned.blob == blob:
+                    self._noted[file.name] = Sighting(stamp(file.status), self._started_ns, blob)
+                weight += _weight(file)
+                activity.advance(weight / total)
+                if progress:
+                    progress(done + 1, len(waiting))
 
     def _count(self, learned: Learned, *, answered: bool) -> None:
         if learned.state == "failed":
@@ -274,7 +287,7 @@ def _walk(root: Path, folder: Folder) -> _Found:
             found.unreadable.append((_name(here.relative_to(root).as_posix()), str(error)))
             continue
         for entry in entries:
-            if any(fnmatchcase(entry.name, pattern) for pattern in _PASSING):
+            if is_passing(entry.name):
                 continue
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(Path(entry.path))
@@ -283,6 +296,16 @@ def _walk(root: Path, folder: Folder) -> _Found:
             if file is not None and _is_wanted(file.name, folder):
                 found.files.append(file)
     return found
+
+
+def is_passing(name: str) -> bool:
+    """Tell whether a file or folder of this name is never a document."""
+    return any(fnmatchcase(name, pattern) for pattern in _PASSING)
+
+
+def _weight(file: _File) -> int:
+    """Return about how long a file takes to learn, beside others: its size, and some for itself."""
+    return file.status.st_size + 1000
 
 
 def _file(entry: os.DirEntry[str], root: Path) -> _File | None:

@@ -14,6 +14,7 @@ from langchain_core.embeddings import Embeddings
 
 from rag.audience import Audience
 from rag.errors import DocumentCode, DocumentError
+from rag.ingest.activity import Activity
 from rag.ingest.blobs import Blobs, Fingerprint, fingerprint, is_kept
 from rag.ingest.flow import Flow, Job, Keys, Parser, Progress, index_row, keepable
 from rag.ingest.forgetting import Forgetting, Receipt
@@ -81,9 +82,12 @@ class Indexer:
         parser_key: str = "1",
         blobs: Path,
         pause: Callable[[], None] = lambda: None,
+        activity: Activity | None = None,
         max_bytes: int = 50 * 1024 * 1024,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self.activity = activity or Activity()
+        """What long work is going on; it can be paused there."""
         self.ledger = Ledger(records.engine, clock)
         self._staging = Staging(records.engine, clock)
         self._vectors = Vectors(records.engine)
@@ -105,7 +109,9 @@ class Indexer:
             lambda: (self._index, self._keys.embedder),
             self._tidy,
         )
-        self._rebuilding = Rebuilding(self._staging, self._vectors, self._alone, pause)
+        self._rebuilding = Rebuilding(
+            self._staging, self._vectors, self._alone, pause, self.activity
+        )
         self._keys = Keys(parser_key, splitter_key, embedder_key)
         self._index = index
         self._flow = self._flow_of(embeddings)
@@ -133,14 +139,20 @@ class Indexer:
                 self.ledger.rename(standing.id, keepable(name))
 
     def learn_many(
-        self, lessons: Sequence[Lesson], progress: Progress | None = None
+        self,
+        lessons: Sequence[Lesson],
+        progress: Progress | None = None,
+        between: Callable[[], None] = lambda: None,
     ) -> Iterator[Learned]:
         """Learn files, group by group, and yield what became of each, in order.
+
+        `between` is called before each group, when nothing is begun.
 
         Raises `ModelMissing` or `StoreUnavailable` where no file can be learned; those that were
         begun wait for the next `catch_up` or scan.
         """
         for group in _groups(lessons):
+            between()
             with self._turn():
                 admitted = self._admit(group)
                 jobs = [job for job in admitted if isinstance(job, Job)]
@@ -156,6 +168,7 @@ class Indexer:
         Watched files that changed are the scan's.
         """
         for listed in self.ledger.standings():
+            self.activity.wait()
             with self._turn():
                 self._pause()
                 standing = self.ledger.standing(listed.id)
@@ -208,7 +221,13 @@ class Indexer:
         """
         return self._rebuilding.again(self._index, self._keys.embedder, progress)
 
-    def use_model(
+    def use(self, index: PassageIndex, embeddings: Embeddings, embedder_key: str) -> None:
+        """Learn with another model, into its index; call it while nothing is being learned."""
+        self._index = index
+        self._keys = replace(self._keys, embedder=embedder_key)
+        self._flow = self._flow_of(embeddings)
+
+    def change_model(
         self,
         embeddings: Embeddings,
         embedder_key: str,
@@ -225,9 +244,7 @@ class Indexer:
 
         def take_over(adopt: Callable[[], None]) -> None:
             adopt()
-            self._index = index
-            self._keys = replace(self._keys, embedder=embedder_key)
-            self._flow = self._flow_of(embeddings)
+            self.use(index, embeddings, embedder_key)
 
         def at_once(adopt: Callable[[], None]) -> bool:
             return switch(lambda: take_over(adopt))

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 from langchain_core.embeddings import Embeddings
 
+from rag.ingest.activity import Activity
 from rag.ingest.flow import Progress, as_vectors, index_row
 from rag.ingest.staging import Staging
 from rag.ingest.vectors import Vectors
@@ -29,16 +30,18 @@ class Rebuilding:
         vectors: Vectors,
         alone: Callable[[], AbstractContextManager[None]],
         pause: Callable[[], None],
+        activity: Activity,
     ) -> None:
         self._staging = staging
         self._vectors = vectors
         self._alone = alone
         self._pause = pause
+        self._activity = activity
         self._one = threading.Lock()
 
     def again(self, index: PassageIndex, embedder: str, progress: Progress | None) -> int:
         """Make an embedder's index anew without the embedder; return its passages."""
-        with self._one:
+        with self._one, self._activity.working("rebuilding"):
             new = index.replacement()
             self._fill(new, embedder, progress)
             with self._alone():
@@ -59,12 +62,12 @@ class Rebuilding:
         `switch` gets what makes the records follow, to call it in a moment when nobody asks;
         False says that there was none. What was embedded before a crash isn't embedded again.
         """
-        with self._one:
+        with self._one, self._activity.working("embedding"):
             self._embed(embeddings, embedder, progress)
             new = index.replacement()
             self._fill(new, embedder, None, answering=False)
             with self._alone():
-                self._embed(embeddings, embedder, None)
+                self._embed(embeddings, embedder, None, waiting=False)
                 self._settle(new, embedder, answering=False)
                 new.publish()
                 switched = switch(lambda: self._vectors.adopt(embedder))
@@ -78,9 +81,11 @@ class Rebuilding:
         live = self._staging.live_row_ids(embedder if answering else None)
         done = 0
         for batch in self._staging.indexed(live, embedder, answering=answering):
+            self._activity.wait()
             self._pause()
             new.upsert([index_row(chunk) for chunk in batch])
             done += len(batch)
+            self._activity.advance(done / len(live))
             if progress:
                 progress(done, len(live))
 
@@ -93,10 +98,20 @@ class Rebuilding:
             new.upsert([index_row(chunk) for chunk in batch])
         return len(live)
 
-    def _embed(self, embeddings: Embeddings, embedder: str, progress: Progress | None) -> None:
+    def _embed(
+        self,
+        embeddings: Embeddings,
+        embedder: str,
+        progress: Progress | None,
+        *,
+        waiting: bool = True,
+    ) -> None:
         left, total = self._vectors.unembedded(embedder)
         done = total - len(left)
         for start in range(0, len(left), _EMBED_TEXTS):
+            if waiting:  # else others wait for us
+                self._activity.wait()
+                self._activity.advance((done + start) / total)
             if progress:
                 progress(done + start, total)
             self._pause()

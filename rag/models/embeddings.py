@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,31 @@ from rag.errors import ModelFailed, ModelMissing
 _SPECIALS = re.compile(r"</?s>|<(?:unk|pad|mask)>")
 
 
-class SentenceTransformerEmbeddings(Embeddings):
+class EmbeddingModel(Embeddings):
+    """What makes vectors: `key` names their space, vectors of different keys never meet."""
+
+    key: str
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """Numbers in a vector, once it is loaded."""
+
+    @abstractmethod
+    def load(self) -> None:
+        """Open it; blocking. Raise `ModelMissing` or `ModelFailed`."""
+
+    @abstractmethod
+    def count_tokens(self, text: str) -> int:
+        """Return how many tokens it makes of a text, without its marks."""
+
+
+class SentenceTransformerEmbeddings(EmbeddingModel):
     """Embed questions and passages with a local model; `load()` opens it."""
 
     def __init__(self, name: str, folder: Path, *, device: str = "auto", batch_size: int = 8):
         self.name = name
         self.key = name
-        """Names the vector space: vectors of different keys are never compared."""
         self._folder = folder
         self._device = device
         self._batch_size = batch_size

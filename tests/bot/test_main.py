@@ -115,7 +115,8 @@ def test_a_new_bot_from_the_first_document_to_none(cli: CLI, tmp_path: Path) -> 
 
     gone = cli("forget", "laptops.md", "--json")
     assert gone.code == 0
-    assert gone.json == {"document": "laptops.md", "versions": 1, "chunks": 1, "verified": True}
+    counts = {"versions": 1, "chunks": 1, "rows": 1, "files": 0}
+    assert gone.json == {"document": "laptops.md", **counts, "verified": True}
     assert cli("sources", "--json").json == []
 
     refused = cli("ask", "How soon is a lost laptop reported?", "--json")

@@ -74,7 +74,7 @@ def test_another_model_takes_over_once_everything_is_embedded(bench: Bench) -> N
             bench.indexer.forget(doomed.document_id, EVERYONE)
 
     other.before = meanwhile
-    assert bench.indexer.use_model(other, "other", beside, now)
+    assert bench.indexer.change_model(other, "other", beside, now)
     assert asked == [["one", "soon gone", "two"]]
     bench.index, bench.embeddings = beside, other
     assert sorted(bench.answers("one")) == ["just arrived", "one", "two"]
@@ -92,10 +92,10 @@ def test_a_model_that_never_gets_a_quiet_moment_changes_nothing(bench: Bench) ->
     bench.upload("a.txt", "one\n")
     other = HashEmbeddings(OTHER)
     beside = bench.index.beside("other", OTHER)
-    assert not bench.indexer.use_model(other, "other", beside, lambda act: False)
+    assert not bench.indexer.change_model(other, "other", beside, lambda act: False)
     assert bench.answers("one") == ["one"]
     bench.check()
-    assert bench.indexer.use_model(other, "other", beside, now)
+    assert bench.indexer.change_model(other, "other", beside, now)
     assert other.embedded == ["one"]
 
 
@@ -111,12 +111,12 @@ def test_a_model_that_fails_midway_goes_on_where_it_was(bench: Bench) -> None:
 
     other.before = fail
     with pytest.raises(RuntimeError):
-        bench.indexer.use_model(other, "other", beside, now)
+        bench.indexer.change_model(other, "other", beside, now)
     assert sorted(bench.answers("line")) == sorted(text.splitlines())
     other.before = lambda texts: None
     bench.restart().recover()
     heard: list[tuple[int, int]] = []
-    assert bench.indexer.use_model(other, "other", beside, now, lambda *n: heard.append(n))
+    assert bench.indexer.change_model(other, "other", beside, now, lambda *n: heard.append(n))
     assert heard[0] == (8, 20)
     assert len(other.embedded) == 20
     bench.index, bench.embeddings = beside, other
