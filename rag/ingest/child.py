@@ -1,28 +1,27 @@
-"""The child that parses: limits first, then one file after the other, one JSON line each.
+"""The child that parses: limits first, then one file after the other, JSON lines for each.
 
 Started by `rag.ingest.sandbox` with `python -I`; it gets open files, never paths, and imports only
-the parser that a file needs.
+the parser that a file needs. A file's pictures leave before its answer, which has a hole for each.
 """
 
 from __future__ import annotations
 
-import ctypes
+import base64
 import json
 import math
 import os
 import resource
-import signal
 import sys
 import time
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from rag.ingest.confinement import confine
 
 OUT_OF_MEMORY = 3
 """The exit status of a child whose memory did not suffice for a file."""
 
-_PR_SET_PDEATHSIG = 1
-_PR_SET_NO_NEW_PRIVS = 38
-_XML_ERR_NO_MEMORY = 2
 _NEARLY = 0.75
 
 
@@ -34,68 +33,54 @@ def main() -> None:
         null = os.open(os.devnull, os.O_RDWR)
         for descriptor in (0, 1, 2):
             os.dup2(null, descriptor)
-        _confine(job["memory"])
+        layers = confine(job["memory"])
+        if "files" not in job:
+            answers.write(_line({"layers": layers}))
+            return
+        # openpyxl would load numpy, with its threads and memory, only to know its number types.
+        sys.modules["numpy"] = None  # type: ignore[assignment]
         hard = _cpu_used() + job["cpu"] * (len(job["files"]) + 1)
         for number, (descriptor, name) in enumerate(job["files"]):
             if number and _peak_memory() > job["memory"] // 2:
                 break  # what is left over from earlier files must not be the next one's limit
             resource.setrlimit(resource.RLIMIT_CPU, (_cpu_used() + job["cpu"], hard))
-            answers.write(_answer(descriptor, name, job["memory"]) + b"\n")
+            answers.write(_line(_answer(descriptor, name, job["memory"], answers)))
             answers.flush()
     os._exit(0)  # nothing to tidy up, and a damaged heap may not survive tidying
 
 
-def _confine(memory: int) -> None:
-    """Give up what parsing never needs: memory past the limit, writing files, new privileges."""
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
-    if sys.platform == "linux":
-        libc = ctypes.CDLL(None)
-        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    # openpyxl would load numpy, with its threads and memory, only to know its number types.
-    sys.modules["numpy"] = None  # type: ignore[assignment]
+def _answer(descriptor: int, name: str, memory: int, answers: BinaryIO) -> dict[str, Any]:
+    from rag.errors import DocumentError
+    from rag.ingest.loaders import Reading
+    from rag.ingest.loaders.trouble import is_memory, verdict
+    from rag.ingest.parsed import Segment
 
-
-def _answer(descriptor: int, name: str, memory: int) -> bytes:
-    from rag.errors import DocumentCode, DocumentError
-    from rag.ingest.loaders import parse
-
+    parts: list[list[Any]] = []
     try:
         with os.fdopen(descriptor, "rb") as file:
             file.seek(0)  # an earlier child that died may have read it
-            parsed = parse(file.read(), name)
-        segments = [[part.text, part.page, part.section] for part in parsed.segments]
-        return json.dumps(
-            {"pages": parsed.pages, "segments": segments}, ensure_ascii=False
-        ).encode()
-    except DocumentError as error:
-        code, detail = error.code, error.detail
-    except RecursionError:
-        code, detail = DocumentCode.TOO_LARGE, "nested too deep"
+            reading = Reading(file.read(), name)
+        for part in reading:
+            if isinstance(part, Segment):
+                parts.append([part.text, part.page, part.section])
+                continue
+            parts.append([None, part.page, part.section])
+            pixels = base64.b64encode(zlib.compress(part.pixels, 1)).decode()
+            raster = {"width": part.width, "height": part.height, "pixels": pixels}
+            answers.write(_line({"raster": raster}))
+            answers.flush()
     except Exception as error:  # whatever a parser throws is a verdict on its file
-        if _is_memory(error) or _peak_memory() > _NEARLY * memory:
+        if not isinstance(error, DocumentError) and (
+            is_memory(error) or _peak_memory() > _NEARLY * memory
+        ):
             os._exit(OUT_OF_MEMORY)
-        is_bomb = "amplification" in str(error)  # expat's word for entities that multiply
-        code = DocumentCode.TOO_LARGE if is_bomb else DocumentCode.CORRUPT
-        detail = f"{type(error).__name__}: {error}"[:500]
-    return json.dumps({"code": code, "detail": detail}).encode()
+        refusal = verdict(error)
+        return {"code": refusal.code, "detail": refusal.detail}
+    return {"pages": reading.pages, "segments": parts}
 
 
-def _is_memory(error: BaseException | None) -> bool:
-    """Tell whether memory ran out, also where a library calls it a syntax error."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        text = str(error).lower()
-        if isinstance(error, MemoryError) or "out of memory" in text:
-            return True
-        if getattr(error, "code", None) == _XML_ERR_NO_MEMORY or "memory allocation" in text:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _line(answer: dict[str, Any]) -> bytes:
+    return json.dumps(answer, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
 
 
 def _cpu_used() -> int:

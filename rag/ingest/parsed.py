@@ -21,6 +21,18 @@ class Segment:
 
 
 @dataclass(frozen=True)
+class Raster:
+    """A picture whose text is still to be read: a scanned page, a photo."""
+
+    page: int | None
+    section: str | None
+    width: int
+    height: int
+    pixels: bytes
+    """Grey values, row by row: `width * height` of them."""
+
+
+@dataclass(frozen=True)
 class Parsed:
     """A file's text in reading order; never empty."""
 

@@ -10,31 +10,26 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import zlib
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.child import OUT_OF_MEMORY
-from rag.ingest.parsed import Parsed, Segment
+from rag.ingest.ocr import Ocr
+from rag.ingest.parsed import Parsed, Raster, Segment
+from rag.ingest.processes import ENVIRONMENT, MEBIBYTE, ROOT, end
 
-MEBIBYTE = 1024 * 1024
-_ROOT = Path(__file__).resolve().parents[2]
-# -I keeps the working folder and PYTHON* variables out, so the package's own folder goes back in.
 PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from rag.ingest.child import main; main()"
 """What the child runs, with the folder of our packages as its argument."""
 
-_ENVIRONMENT = {
-    "LANG": "C.UTF-8",
-    "PATH": os.defpath,
-    "MALLOC_ARENA_MAX": "2",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-}
 _MAX_ANSWER = 64 * MEBIBYTE
 _BLOCK = 256 * 1024
 _HEAVY = 0.6
+_MAX_SIDE = 4_000
 # How often a working child's memory is looked at.
 _GLANCE_SECONDS = 0.05
 
@@ -45,7 +40,7 @@ class Sandbox:
     """Turns files into text in children with limits on memory, CPU and wall time a file.
 
     Small files share a child, big ones get a fresh one each. Which paths may be read is the
-    caller's to decide: links are followed.
+    caller's to decide: links are followed. Without `ocr`, pictures have no text.
     """
 
     def __init__(
@@ -57,8 +52,10 @@ class Sandbox:
         batch: int = 32,
         small_bytes: int = MEBIBYTE,
         max_bytes: int = 50 * MEBIBYTE,
+        ocr: Ocr | None = None,
         program: str = PROGRAM,
     ) -> None:
+        self._ocr = ocr
         self._program = program
         self._memory = max_memory
         self._cpu = cpu_seconds
@@ -81,6 +78,20 @@ class Sandbox:
                 yield from self._parse_batch([file])
             batch = []
         yield from self._parse_batch(batch)
+
+    def layers(self) -> list[str]:
+        """Return what confines a child on this machine, as a child itself finds it."""
+        child = _Child([], self._program, self._read, limits=self._limits(), probe=True)
+        try:
+            return child.layers()
+        finally:
+            child.end()
+
+    def _read(self, raster: Raster) -> str:
+        return self._ocr.read(raster) if self._ocr is not None and self._ocr.available else ""
+
+    def _limits(self) -> dict[str, float]:
+        return {"memory": self._memory, "cpu": self._cpu, "wall": self._wall}
 
     def _is_small(self, file: Path) -> bool:
         with suppress(OSError, ValueError):
@@ -126,7 +137,7 @@ class Sandbox:
         alone = False
         while waiting:
             job = waiting[:1] if alone else waiting
-            child = _Child(job, self._program, memory=self._memory, cpu=self._cpu, wall=self._wall)
+            child = _Child(job, self._program, self._read, limits=self._limits())
             done = 0
             try:
                 while done < len(job) and (outcome := child.answer()) is not None:
@@ -153,24 +164,27 @@ class _Child:
         self,
         files: Sequence[tuple[int, str]],
         program: str,
+        read: Callable[[Raster], str],
         *,
-        memory: int,
-        cpu: int,
-        wall: float,
+        limits: Mapping[str, float],
+        probe: bool = False,
     ) -> None:
-        job = {"memory": memory, "cpu": cpu, "files": files}
-        self._memory = memory
-        self._wall = wall
+        job: dict[str, Any] = {"memory": limits["memory"], "cpu": limits["cpu"]}
+        if not probe:
+            job["files"] = files
+        self._read = read
+        self._memory = limits["memory"]
+        self._wall = limits["wall"]
         self._buffer = bytearray()
         self._verdict: DocumentError | None = None
         self._peak = 0
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-I", "-B", "-c", program, str(_ROOT)],
+            [sys.executable, "-I", "-B", "-c", program, str(ROOT)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             pass_fds=[descriptor for descriptor, _ in files],
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
             cwd="/",
             start_new_session=True,
         )
@@ -178,24 +192,37 @@ class _Child:
         with suppress(BrokenPipeError), self._process.stdin as stdin:
             stdin.write(json.dumps(job).encode())
 
+    def layers(self) -> list[str]:
+        """Return the layers that a child which was only to tell them has told."""
+        line = self._line(time.monotonic() + self._wall)
+        return list(map(str, json.loads(line)["layers"])) if line else []
+
     def answer(self) -> Outcome | None:
         """Return the next file's outcome; None if the child ended or overstayed first."""
-        line = self._line()
-        if line is None:
-            return None
-        try:
-            return _outcome(json.loads(line))
-        except (ValueError, TypeError, KeyError) as error:
-            return DocumentError(
-                DocumentCode.CORRUPT, f"the parser's answer makes no sense: {error}"
-            )
+        seen: list[str] = []
+        deadline = time.monotonic() + self._wall
+        while (line := self._line(deadline)) is not None:
+            try:
+                told = json.loads(line)
+                if "raster" not in told:
+                    return _outcome(told, seen)
+                asked = time.monotonic()
+                seen.append(self._read(_raster(told["raster"])))
+                deadline += time.monotonic() - asked  # the file's own time is what is limited
+            except DocumentError as error:  # the pictures' verdict is the file's
+                self._verdict = error
+                return None
+            except (ValueError, TypeError, KeyError, zlib.error) as error:
+                return DocumentError(
+                    DocumentCode.CORRUPT, f"the parser's answer makes no sense: {error}"
+                )
+        return None
 
-    def _line(self) -> bytes | None:
+    def _line(self, deadline: float) -> bytes | None:
         assert self._process.stdout is not None  # noqa: S101 - we asked for a pipe
         pipe = self._process.stdout.fileno()
-        deadline = time.monotonic() + self._wall
         start = 0
-        while (end := self._buffer.find(b"\n", start)) < 0:
+        while (found := self._buffer.find(b"\n", start)) < 0:
             start = len(self._buffer)
             if start > _MAX_ANSWER:
                 self._verdict = DocumentError(DocumentCode.TOO_LARGE, "the text is too long")
@@ -212,15 +239,15 @@ class _Child:
             if not block:
                 return None
             self._buffer += block
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
+        line = bytes(self._buffer[:found])
+        del self._buffer[: found + 1]
         return line
 
     def failure(self) -> DocumentError:
         """Return why there was no answer."""
         if self._verdict is not None:
             return self._verdict
-        status = self._reap()
+        status = self._process.wait()
         if status in {-signal.SIGXCPU, -signal.SIGKILL}:
             return DocumentError(DocumentCode.TIMEOUT, "took too much processor time")
         if status == OUT_OF_MEMORY or self._peak > _HEAVY * self._memory:
@@ -229,16 +256,7 @@ class _Child:
 
     def end(self) -> None:
         """Kill the child and all it may have started; harmless if it is gone."""
-        if self._process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._reap()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-
-    def _reap(self) -> int:
-        """Wait for the child's end and return its status as Popen has it."""
-        return self._process.wait()
+        end(self._process)
 
 
 def _memory_of(pid: int) -> int:
@@ -254,19 +272,38 @@ def _memory_of(pid: int) -> int:
     return int(peaks[0]) * 1024 if peaks else 0
 
 
-def _outcome(answer: Any) -> Outcome:
+def _raster(told: Any) -> Raster:
+    """Return a picture as the child sent it; raise `ValueError` if it lies about its size."""
+    width, height = int(told["width"]), int(told["height"])
+    if not (0 < width <= _MAX_SIDE and 0 < height <= _MAX_SIDE):
+        raise ValueError("a picture of an impossible size")
+    opened = zlib.decompressobj()
+    pixels = opened.decompress(b64decode(told["pixels"], validate=True), width * height)
+    if len(pixels) != width * height:
+        raise ValueError("a picture without its pixels")
+    return Raster(None, None, width, height, pixels)
+
+
+def _outcome(answer: Any, seen: Sequence[str]) -> Outcome:
+    """Return what a child answered, with the text of its pictures in the holes."""
     if "code" in answer:
         return DocumentError(DocumentCode(answer["code"]), str(answer["detail"]))
     pages = answer["pages"]
-    segments = tuple(_segment(*part) for part in answer["segments"])
-    if not segments or not (pages is None or isinstance(pages, int)):
-        raise ValueError("no text")
-    return Parsed(segments, pages)
+    if not (pages is None or isinstance(pages, int)):
+        raise ValueError("no number of pages")
+    pictures = iter(seen)
+    parts = []
+    for text, page, section in answer["segments"]:
+        if segment := _segment(next(pictures, "") if text is None else text, page, section):
+            parts.append(segment)
+    if not parts:
+        return DocumentError(DocumentCode.NO_TEXT, "nothing but pictures without text")
+    return Parsed(tuple(parts), pages)
 
 
-def _segment(text: object, page: object, section: object) -> Segment:
+def _segment(text: object, page: object, section: object) -> Segment | None:
     if not isinstance(text, str) or not isinstance(page, int | None):
         raise TypeError("not a segment")
     if not isinstance(section, str | None):
         raise TypeError("not a section")
-    return Segment(text, page, section)
+    return Segment(text, page, section) if text else None

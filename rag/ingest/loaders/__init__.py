@@ -2,110 +2,108 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator, Mapping
 from importlib import import_module
-from pathlib import PurePath
+from typing import Any
 
 from langchain_core.document_loaders.base import BaseBlobParser
+from langchain_core.documents import Document
 from langchain_core.documents.base import Blob
 
 from rag.errors import DocumentCode, DocumentError
-from rag.ingest.loaders import packages
-from rag.ingest.loaders.limits import MAX_CHARACTERS
+from rag.ingest.loaders.kinds import READABLE, kind_of
+from rag.ingest.loaders.limits import MAX_CHARACTERS, MAX_SCANS
 from rag.ingest.loaders.outline import clean
-from rag.ingest.parsed import Parsed, Segment
+from rag.ingest.parsed import Parsed, Raster, Segment
+
+__all__ = ["VERSION", "Reading", "documents", "kind_of", "parse", "parser_for"]
+
+VERSION = "2"
+"""Grows when files should be read again, because parsers find more in them."""
 
 # Named, not imported: a parser's library is opened only for a file that needs it.
 _PARSERS = {
-    "text": ("rag.ingest.loaders.text", "TextParser"),
-    "csv": ("rag.ingest.loaders.text", "CsvParser"),
-    "markdown": ("rag.ingest.loaders.markdown", "MarkdownParser"),
-    "html": ("rag.ingest.loaders.html", "HtmlParser"),
-    "pdf": ("rag.ingest.loaders.pdf", "PdfParser"),
-    "docx": ("rag.ingest.loaders.word", "DocxParser"),
-    "pptx": ("rag.ingest.loaders.slides", "PptxParser"),
-    "xlsx": ("rag.ingest.loaders.sheets", "XlsxParser"),
+    "text": ("text", "TextParser"),
+    "csv": ("text", "CsvParser"),
+    "markdown": ("markdown", "MarkdownParser"),
+    "html": ("html", "HtmlParser"),
+    "json": ("data", "JsonParser"),
+    "code": ("code", "CodeParser"),
+    "notebook": ("notebooks", "NotebookParser"),
+    "email": ("mail", "MailParser"),
+    "msg": ("mail", "OutlookParser"),
+    "pdf": ("pdf", "PdfParser"),
+    "docx": ("word", "DocxParser"),
+    "pptx": ("slides", "PptxParser"),
+    "xlsx": ("sheets", "XlsxParser"),
+    "xlsb": ("sheets", "CalamineParser"),
+    "xls": ("sheets", "CalamineParser"),
+    "ods": ("sheets", "CalamineParser"),
+    "odt": ("opendocument", "OpenDocumentParser"),
+    "odp": ("opendocument", "OpenDocumentParser"),
+    "rtf": ("rtf", "RtfParser"),
+    "epub": ("books", "EpubParser"),
+    "picture": ("pictures", "PictureParser"),
+    "zip": ("archives", "ZipParser"),
 }
-_SUFFIXES = {
-    "": "text",
-    ".txt": "text",
-    ".text": "text",
-    ".log": "text",
-    ".rst": "text",
-    ".srt": "text",
-    ".md": "markdown",
-    ".markdown": "markdown",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".html": "html",
-    ".htm": "html",
-    ".xhtml": "html",
-    ".pdf": "pdf",
-    ".docx": "docx",
-    ".pptx": "pptx",
-    ".xlsx": "xlsx",
-}
-SUFFIXES = frozenset(_SUFFIXES)
-"""The endings of file names, in lower case, that a parser stands ready for."""
+_EMPTY_WITHOUT_TEXT = READABLE | {"xlsx", "xls", "xlsb", "ods", "email", "msg"}
 
-_READABLE = frozenset({"text", "csv", "markdown", "html"})
-_MAGIC = re.compile(
-    rb"\{\\rtf|\x89PNG|\xff\xd8\xff|GIF8|II\*\0|MM\0\*|\x1f\x8b|BZh|7z\xbc\xaf|Rar!|\xfd7zXZ"
-    rb"|\x7fELF|MZ|RIFF|OggS|ID3|SQLite format 3"
-)
-_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
-_PAGE = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html)\b", re.I | re.S
-)
+
+class Reading:
+    """A file as it is being read: iterate it once, then `pages` is known."""
+
+    def __init__(self, data: bytes, name: str, *, max_characters: int = MAX_CHARACTERS) -> None:
+        self._data = data
+        self._name = name
+        self._max_characters = max_characters
+        self.pages: int | None = None
+
+    def __iter__(self) -> Iterator[Segment | Raster]:
+        """Yield the text, and the pictures to be read, in order.
+
+        Raise `DocumentError` with the code that says why there is nothing.
+        """
+        characters = scans = 0
+        found = False
+        for document in documents(self._data, self._name, {}):
+            meta = document.metadata
+            self.pages = meta["total_pages"] or self.pages
+            section = clean(meta["section"] or "") or None
+            if (raster := meta.get("raster")) is not None:
+                scans += 1
+                if scans > MAX_SCANS:
+                    raise DocumentError(DocumentCode.TOO_LARGE, f"more than {MAX_SCANS} scans")
+                found = True
+                yield Raster(meta["page"], section, *raster)
+            elif text := clean(document.page_content).strip():
+                characters += len(text)
+                if characters > self._max_characters:
+                    raise DocumentError(DocumentCode.TOO_LARGE, "more text than allowed")
+                found = True
+                yield Segment(text, meta["page"], section)
+        if not found:
+            empty = kind_of(self._data, self._name) in _EMPTY_WITHOUT_TEXT
+            raise DocumentError(DocumentCode.EMPTY if empty else DocumentCode.NO_TEXT)
 
 
 def parse(data: bytes, name: str, *, max_characters: int = MAX_CHARACTERS) -> Parsed:
-    """Return a file's text; raise `DocumentError` with the code that says why there is none."""
-    kind = kind_of(data, name)
-    segments: list[Segment] = []
-    pages: int | None = None
-    characters = 0
-    for document in parser_for(kind).lazy_parse(Blob(data=data, path=name)):
-        pages = document.metadata["total_pages"]
-        if text := clean(document.page_content).strip():
-            characters += len(text)
-            if characters > max_characters:
-                raise DocumentError(DocumentCode.TOO_LARGE, "more text than a document may have")
-            meta = document.metadata
-            segments.append(Segment(text, meta["page"], clean(meta["section"] or "") or None))
+    """Return the text that a file has without reading its pictures; raise `DocumentError`."""
+    reading = Reading(data, name, max_characters=max_characters)
+    segments = tuple(part for part in reading if isinstance(part, Segment))
     if not segments:
-        raise DocumentError(
-            DocumentCode.EMPTY if kind in _READABLE | {"xlsx"} else DocumentCode.NO_TEXT
-        )
-    return Parsed(tuple(segments), pages)
+        raise DocumentError(DocumentCode.NO_TEXT, "nothing but pictures")
+    return Parsed(segments, reading.pages)
+
+
+def documents(data: bytes, name: str, metadata: Mapping[str, Any]) -> Iterator[Document]:
+    """Yield what the parser of this file yields; `metadata` is for parsers of files inside."""
+    blob = Blob(data=data, path=name, metadata=dict(metadata))
+    yield from parser_for(kind_of(data, name)).lazy_parse(blob)
 
 
 def parser_for(kind: str) -> BaseBlobParser:
     """Return the parser of a format that `kind_of` names."""
     module, name = _PARSERS[kind]
-    parser = getattr(import_module(module), name)()
+    parser = getattr(import_module(f"{__name__}.{module}"), name)()
     assert isinstance(parser, BaseBlobParser)  # noqa: S101 - narrows what a name leads to
     return parser
-
-
-def kind_of(data: bytes, name: str) -> str:
-    """Return the format of a file; raise `DocumentError` for one that no parser here reads."""
-    if not data:
-        raise DocumentError(DocumentCode.EMPTY)
-    if b"%PDF-" in data[:1024]:
-        return "pdf"
-    named = _SUFFIXES.get(PurePath(name).suffix.lower())
-    if data.startswith(b"PK\x03\x04"):
-        kind = packages.kind_of(data)
-        if kind is None:
-            raise DocumentError(DocumentCode.UNSUPPORTED, "a zip file of another kind")
-        return kind
-    if data.startswith(_OLE):
-        if packages.is_encrypted_ole(data):
-            raise DocumentError(DocumentCode.ENCRYPTED, "an office file with a password")
-        raise DocumentError(DocumentCode.UNSUPPORTED, "an office file of the old format")
-    if named and named not in _READABLE:
-        raise DocumentError(DocumentCode.CORRUPT, f"named {named}, but it isn't one")
-    if _MAGIC.match(data) or named is None:
-        raise DocumentError(DocumentCode.UNSUPPORTED, "no parser for this kind of file")
-    return "html" if _PAGE.match(data[:4096]) else named

@@ -98,15 +98,20 @@ class HtmlParser(BaseBlobParser):
 
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
         """Yield the sections in order; raise `DocumentError` CORRUPT if no page can be made out."""
-        data = blob.as_bytes()
-        declared = _CHARSET.search(data[:4096]) or _XML_ENCODING.match(data)
-        tree = _tree(clean(decode(data, declared[1].decode() if declared else None)))
-        if tree is None:
-            return
-        title = tree.findtext(".//title")
-        outline = Outline(flow(title)[:120] or None if title else None)
-        yield from _Walk(outline).run(_main(tree))
+        outline = Outline()
+        yield from page_sections(blob.as_bytes(), outline)
         yield from outline.close()
+
+
+def page_sections(data: bytes, outline: Outline) -> Iterator[Document]:
+    """Yield the sections that headings close; the outline keeps the last, and the page's title."""
+    declared = _CHARSET.search(data[:4096]) or _XML_ENCODING.match(data)
+    tree = _tree(clean(decode(data, declared[1].decode() if declared else None)))
+    if tree is None:
+        return
+    title = tree.findtext(".//title")
+    outline.title = flow(title)[:120] or None if title else None
+    yield from _Walk(outline).run(_main(tree))
 
 
 def fragment_blocks(markup: str) -> list[str]:

@@ -7,3 +7,7 @@ MAX_ENTRIES = 1_000
 MAX_EXPANDED_BYTES = 200 * 1024 * 1024
 MAX_EXPANSION = 100
 """Times the size of the package."""
+MAX_SCANS = 200
+"""Pictures and scanned pages of one file: each takes seconds to read."""
+MAX_PIXELS = 60_000_000
+"""Of a picture before it is made smaller: a phone's is 12 to 50 million."""

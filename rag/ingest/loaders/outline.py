@@ -40,14 +40,32 @@ def document(
     return Document(text, metadata={"page": page, "section": section, "total_pages": pages})
 
 
+def picture(
+    raster: tuple[int, int, bytes],
+    *,
+    page: int | None = None,
+    section: str | None = None,
+    pages: int | None = None,
+) -> Document:
+    """Return a Document for a picture to be read: its width, its height and its grey values."""
+    metadata = {"page": page, "section": section, "total_pages": pages, "raster": raster}
+    return Document("", metadata=metadata)
+
+
 class Outline:
     """Gathers blocks of text and yields one Document for each heading and what follows it."""
 
-    def __init__(self, title: str | None = None) -> None:
-        self._title = title
+    def __init__(self) -> None:
+        self.title: str | None = None
+        """The section of what stands above every heading."""
         self._path: list[tuple[int, str]] = []
         self._parts: list[str] = []
         self._tight = False
+
+    @property
+    def section(self) -> str | None:
+        """The heading path of what is being gathered."""
+        return " > ".join(name for _, name in self._path) or self.title
 
     def heading(self, level: int, text: str) -> Iterator[Document]:
         """Close the section before this heading and open the heading's own."""
@@ -69,10 +87,13 @@ class Outline:
         self._parts.append(text)
         self._tight = tight
 
+    def drop(self) -> None:
+        """Forget what has been gathered, but not the headings."""
+        self._parts = []
+        self._tight = False
+
     def close(self) -> Iterator[Document]:
         """Yield what has been gathered, if anything."""
         if self._parts:
-            path = " > ".join(name for _, name in self._path) or self._title
-            yield document("".join(self._parts), section=path)
-        self._parts = []
-        self._tight = False
+            yield document("".join(self._parts), section=self.section)
+        self.drop()

@@ -1,27 +1,50 @@
-"""PDF: the text of each page in the order that pdfium gives."""
+"""PDF: the text of each page in the order that pdfium gives, its forms, and its scans."""
 
 from __future__ import annotations
 
+import ctypes
+import re
+from collections import defaultdict
 from collections.abc import Iterator
+from typing import Any
 
 import pypdfium2 as pdfium
+import pypdfium2.raw as raw
 from langchain_core.document_loaders.base import BaseBlobParser
 from langchain_core.documents import Document
 from langchain_core.documents.base import Blob
-from pypdfium2.raw import FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY
 
 from rag.errors import DocumentCode, DocumentError
+from rag.ingest.loaders.archives import Attachments
 from rag.ingest.loaders.limits import MAX_PAGES
-from rag.ingest.loaders.outline import clean, document
+from rag.ingest.loaders.outline import Outline, clean, flow, picture
 from rag.ingest.loaders.paragraphs import unwrap
+from rag.ingest.loaders.pictures import Grey, grey
 
 _LIGATURES = str.maketrans(
     {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
 )
+_FEW = 24  # characters: a scan's page number or stamp is no text layer
+_UNKNOWN = re.compile("[\ufffd\ue000-\uf8ff]")
+_MAX_UNKNOWN_SHARE = 0.3
+_SCANNED_SHARE = 0.3
+_SCAN_DPI = 200
+_SCAN_SIDE = 3_300
+_MAX_ATTACHED = 50 * 1024 * 1024
+_COMMENTS = {
+    raw.FPDF_ANNOT_TEXT,
+    raw.FPDF_ANNOT_FREETEXT,
+    raw.FPDF_ANNOT_HIGHLIGHT,
+    raw.FPDF_ANNOT_UNDERLINE,
+    raw.FPDF_ANNOT_STRIKEOUT,
+}
 
 
 class PdfParser(BaseBlobParser):
-    """Yields a Document for each page that has text."""
+    """Yields a Document for each page that has text, cut at the headings of its bookmarks.
+
+    A page that is a picture is yielded as one to be read; attached files come last.
+    """
 
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
         """Yield the pages; raise `DocumentError` ENCRYPTED, CORRUPT or TOO_LARGE."""
@@ -32,9 +55,15 @@ class PdfParser(BaseBlobParser):
                 raise DocumentError(DocumentCode.CORRUPT, "a PDF without pages")
             if pages > MAX_PAGES:
                 raise DocumentError(DocumentCode.TOO_LARGE, f"{pages} pages")
+            marks = _bookmarks(pdf)
+            if pdf.get_formtype():
+                pdf.init_forms()
+            forms = pdf.formenv.raw if pdf.formenv is not None else None
+            outline = Outline()
             for number in range(pages):
-                if text := _text(pdf, number):
-                    yield document(text, page=number + 1, pages=pages)
+                yield from _page(pdf, number, marks[number], outline, forms)
+            for name, data in _attachments(pdf):
+                yield from Attachments(blob).read(data, name)
         finally:
             pdf.close()
 
@@ -43,26 +72,184 @@ def _open(data: bytes) -> pdfium.PdfDocument:
     try:
         return pdfium.PdfDocument(data)
     except pdfium.PdfiumError as error:
-        if getattr(error, "err_code", None) in {FPDF_ERR_PASSWORD, FPDF_ERR_SECURITY}:
+        if getattr(error, "err_code", None) in {raw.FPDF_ERR_PASSWORD, raw.FPDF_ERR_SECURITY}:
             raise DocumentError(DocumentCode.ENCRYPTED, "a PDF with a password") from error
         raise DocumentError(DocumentCode.CORRUPT, str(error)) from error
 
 
-def _text(pdf: pdfium.PdfDocument, number: int) -> str:
-    """Return a page's text; an unreadable page of a readable file has none."""
+def _page(
+    pdf: pdfium.PdfDocument, number: int, marks: list[tuple[int, str]], outline: Outline, forms: Any
+) -> Iterator[Document]:
+    """Yield what stands on a page; an unreadable page of a readable file has nothing."""
     try:
         page = pdf[number]
     except pdfium.PdfiumError:
-        return ""
+        return
     try:
-        text_page = page.get_textpage()
-        try:
-            raw = text_page.get_text_range()
-        finally:
-            text_page.close()
+        text = _text(page)
+        extra = _fields(page, forms) if forms else []
+        extra += _comments(page)
+        scan = _scan(page, text)
     except pdfium.PdfiumError:
-        return ""
+        return
     finally:
         page.close()
-    lines = clean(raw.translate(_LIGATURES)).split("\n")
+    place = {"page": number + 1, "pages": len(pdf)}
+    parts: list[Document] = []
+    if scan is not None:
+        parts.append(picture(scan, section=outline.section))
+        text = text if _is_known(text) else ""
+    waiting = [(level, title) for level, title in marks if title]
+    lines: list[str] = []
+    for line in text.split("\n"):
+        if found := _heading(line, waiting):
+            outline.block("\n".join(lines))
+            lines = []
+            del waiting[: waiting.index(found) + 1]
+            parts += outline.heading(*found)
+        else:
+            lines.append(line)
+    outline.block("\n".join(lines).strip("\n"))
+    outline.block("\n".join(extra))
+    parts += outline.close()
+    for part in parts:
+        part.metadata.update(page=place["page"], total_pages=place["pages"])
+        yield part
+    for level, title in waiting:  # not found on the page, but the next ones belong to it
+        list(outline.heading(level, title))
+        outline.drop()
+
+
+def _heading(line: str, waiting: list[tuple[int, str]]) -> tuple[int, str] | None:
+    """Return the bookmark whose title is this line, numbered or not."""
+    plain = _letters(line)
+    if not plain:
+        return None
+    for level, title in waiting:
+        whole = _letters(title)
+        if plain in {whole, whole.lstrip("0123456789")}:
+            return level, title
+    return None
+
+
+def _letters(text: str) -> str:
+    return "".join(character for character in text.lower() if character.isalnum())
+
+
+def _bookmarks(pdf: pdfium.PdfDocument) -> dict[int, list[tuple[int, str]]]:
+    """Return the bookmarks of each page, counted from 0: their level and title."""
+    marks: dict[int, list[tuple[int, str]]] = defaultdict(list)
+    try:
+        for mark in pdf.get_toc(max_depth=6):
+            target = mark.get_dest()
+            index = target.get_index() if target is not None else None
+            if index is not None:
+                marks[index].append((mark.level + 1, flow(clean(mark.get_title()))))
+    except pdfium.PdfiumError:
+        pass  # a damaged outline costs the headings alone
+    return marks
+
+
+def _text(page: pdfium.PdfPage) -> str:
+    text_page = page.get_textpage()
+    try:
+        read = text_page.get_text_range()
+    finally:
+        text_page.close()
+    lines = clean(read.translate(_LIGATURES)).split("\n")
     return unwrap([line.strip() for line in lines]).strip()
+
+
+def _is_known(text: str) -> bool:
+    """Tell whether a text layer is of characters that mean something."""
+    unknown = len(_UNKNOWN.findall(text))
+    return unknown <= _MAX_UNKNOWN_SHARE * (_letter_count(text) + unknown)
+
+
+def _letter_count(text: str) -> int:
+    return sum(1 for character in text if character.isalnum())
+
+
+def _scan(page: pdfium.PdfPage, text: str) -> Grey | None:
+    """Return the page as a picture if that shows what its text layer lacks."""
+    letters = _letter_count(text)
+    width, height = page.get_size()
+    if min(width, height) < 1 or (letters >= _FEW and _is_known(text)):
+        return None
+    if letters and _is_known(text) and _pictured(page) < _SCANNED_SHARE * width * height:
+        return None
+    scale = min(_SCAN_DPI / 72, _SCAN_SIDE / max(width, height))
+    bitmap = page.render(scale=scale, grayscale=True)
+    try:
+        return grey(bitmap.to_pil())
+    finally:
+        bitmap.close()
+
+
+def _pictured(page: pdfium.PdfPage) -> float:
+    """Return the area that pictures cover."""
+    area = 0.0
+    for item in page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE], max_depth=2):
+        left, bottom, right, top = item.get_bounds()
+        area += max(0.0, right - left) * max(0.0, top - bottom)
+    return area
+
+
+def _fields(page: pdfium.PdfPage, forms: Any) -> list[str]:
+    """Return what a form's fields are called and hold, a line each."""
+    found: dict[str, str] = {}
+    for annotation in _annotations(page):
+        if raw.FPDFAnnot_GetSubtype(annotation) != raw.FPDF_ANNOT_WIDGET:
+            continue
+        name = _string(raw.FPDFAnnot_GetFormFieldAlternateName, forms, annotation) or _string(
+            raw.FPDFAnnot_GetFormFieldName, forms, annotation
+        )
+        value = _string(raw.FPDFAnnot_GetFormFieldValue, forms, annotation)
+        if raw.FPDFAnnot_GetFormFieldType(forms, annotation) == raw.FPDF_FORMFIELD_PUSHBUTTON:
+            value = ""
+        if name and (value not in {"", "Off"} or name not in found):
+            found[name] = value if value != "Off" else ""
+    return [f"{name}: {value}" if value else name for name, value in found.items()]
+
+
+def _comments(page: pdfium.PdfPage) -> list[str]:
+    """Return what readers have written on the page."""
+    notes = []
+    for annotation in _annotations(page):
+        if raw.FPDFAnnot_GetSubtype(annotation) in _COMMENTS:
+            notes.append(_string(raw.FPDFAnnot_GetStringValue, annotation, b"Contents"))
+    return [note for note in map(flow, notes) if note]
+
+
+def _annotations(page: pdfium.PdfPage) -> Iterator[Any]:
+    for index in range(min(raw.FPDFPage_GetAnnotCount(page), 2_000)):
+        annotation = raw.FPDFPage_GetAnnot(page, index)
+        if annotation:
+            try:
+                yield annotation
+            finally:
+                raw.FPDFPage_CloseAnnot(annotation)
+
+
+def _string(function: Any, *arguments: Any) -> str:
+    """Return what one of pdfium's functions writes to a buffer as UTF-16."""
+    size = function(*arguments, None, 0)
+    if not 2 < size < 1_000_000:
+        return ""
+    buffer = ctypes.create_string_buffer(size)
+    pointer = ctypes.cast(buffer, ctypes.POINTER(raw.FPDF_WCHAR))
+    function(*arguments, pointer, size)
+    return clean(buffer.raw[: size - 2].decode("utf-16-le", "replace"))
+
+
+def _attachments(pdf: pdfium.PdfDocument) -> Iterator[tuple[str, bytes]]:
+    """Yield the files attached to the document."""
+    for index in range(min(pdf.count_attachments(), 50)):
+        try:
+            attachment = pdf.get_attachment(index)
+            data = bytes(attachment.get_data())
+            name = attachment.get_name()
+        except pdfium.PdfiumError:
+            continue
+        if 0 < len(data) <= _MAX_ATTACHED:
+            yield name, data

@@ -1,4 +1,4 @@
-"""XLSX: every visible sheet as a table."""
+"""Spreadsheets: every visible sheet as a table."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import openpyxl
+import python_calamine
 from langchain_core.document_loaders.base import BaseBlobParser
 from langchain_core.documents import Document
 from langchain_core.documents.base import Blob
@@ -16,6 +17,7 @@ from langchain_core.documents.base import Blob
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import packages
 from rag.ingest.loaders.limits import MAX_CELLS
+from rag.ingest.loaders.opendocument import check_password
 from rag.ingest.loaders.outline import document
 from rag.ingest.loaders.tables import lines
 
@@ -45,6 +47,39 @@ class XlsxParser(BaseBlobParser):
             book.close()
 
 
+class CalamineParser(BaseBlobParser):
+    """Yields the same for the formats that only calamine reads: XLS, XLSB and ODS."""
+
+    def lazy_parse(self, blob: Blob) -> Iterator[Document]:
+        """Yield the sheets; raise `DocumentError` ENCRYPTED, CORRUPT or TOO_LARGE."""
+        data = blob.as_bytes()
+        if data.startswith(b"PK"):
+            packages.check(data)
+            check_password(data)
+        try:
+            with python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
+                yield from _sheets(book)
+        except python_calamine.PasswordError as error:
+            raise DocumentError(DocumentCode.ENCRYPTED, str(error)) from error
+        except python_calamine.CalamineError as error:
+            raise DocumentError(DocumentCode.CORRUPT, str(error)) from error
+
+
+def _sheets(book: python_calamine.CalamineWorkbook) -> Iterator[Document]:
+    left = MAX_CELLS
+    visible = python_calamine.SheetVisibleEnum.Visible
+    for number, known in enumerate(book.sheets_metadata, 1):
+        if known.visible != visible or known.typ != python_calamine.SheetTypeEnum.WorkSheet:
+            continue
+        sheet = book.get_sheet_by_name(known.name)
+        left -= sheet.width * sheet.height
+        if left < 0:
+            raise DocumentError(DocumentCode.TOO_LARGE, f"more than {MAX_CELLS} cells")
+        rows = ([_shown(value) for value in row] for row in sheet.iter_rows())
+        text = "\n".join(lines(rows))
+        yield document(text, page=number, section=known.name, pages=len(book.sheets_metadata))
+
+
 class _Counted:
     """The rows of a sheet as text, and how many cells they had."""
 
@@ -61,13 +96,18 @@ class _Counted:
 def _value(cell: Any) -> str:
     """Return a cell as people see it: no needless decimals, percentages, ISO dates."""
     value = cell.value
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number and "%" in (cell.number_format or ""):
+        return f"{value * 100:.10g}%"
+    return _shown(value)
+
+
+def _shown(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(value).upper()
     if isinstance(value, int | float):
-        if "%" in (cell.number_format or ""):
-            return f"{value * 100:.10g}%"
         return f"{value:.15g}"
     if isinstance(value, datetime.datetime) and value.time() == datetime.time():
         return value.date().isoformat()

@@ -6,10 +6,11 @@ import io
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import pptx
 from langchain_core.document_loaders.base import BaseBlobParser
 from langchain_core.documents import Document
 from langchain_core.documents.base import Blob
+from pptx.package import Package
+from pptx.parts.presentation import PresentationPart
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import packages
@@ -25,7 +26,7 @@ class PptxParser(BaseBlobParser):
         """Yield the slides; raise `DocumentError` CORRUPT or TOO_LARGE."""
         data = blob.as_bytes()
         packages.check(data)
-        slides = pptx.Presentation(io.BytesIO(data)).slides
+        slides = _opened(data).slides
         if len(slides) > MAX_PAGES:
             raise DocumentError(DocumentCode.TOO_LARGE, f"{len(slides)} slides")
         for number, slide in enumerate(slides, 1):
@@ -40,6 +41,14 @@ class PptxParser(BaseBlobParser):
                 section=section[:120] or None,
                 pages=len(slides),
             )
+
+
+def _opened(data: bytes) -> Any:
+    """Open a presentation, a show or a template, with macros or without."""
+    part = Package.open(io.BytesIO(data)).main_document_part
+    if not isinstance(part, PresentationPart):
+        raise DocumentError(DocumentCode.CORRUPT, f"no presentation: {part.content_type}")
+    return part.presentation
 
 
 def _blocks(shapes: Iterable[Any]) -> Iterator[str]:

@@ -7,13 +7,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import docx
+from docx.opc.part import PartFactory
 from docx.oxml import parse_xml
 from docx.oxml.ns import qn
+from docx.package import Package
+from docx.parts.document import DocumentPart
 from langchain_core.document_loaders.base import BaseBlobParser
 from langchain_core.documents import Document
 from langchain_core.documents.base import Blob
 
+from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import packages
 from rag.ingest.loaders.outline import Outline, flow
 from rag.ingest.loaders.tables import lines
@@ -35,6 +38,12 @@ _CONTAINERS = frozenset(
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _SKIPPED = frozenset((qn("w:del"), qn("w:moveFrom"), qn("w:pPr"), qn("w:rPr"), _FALLBACK))
 _MAX_SPAN = 50
+_WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml"
+_KINDS = (
+    f"{_WORD}.template.main+xml",
+    "application/vnd.ms-word.document.macroEnabled.main+xml",
+    "application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
+)
 
 
 class DocxParser(BaseBlobParser):
@@ -44,7 +53,7 @@ class DocxParser(BaseBlobParser):
         """Yield the sections in order; raise `DocumentError` CORRUPT or TOO_LARGE."""
         data = blob.as_bytes()
         packages.check(data)
-        file = docx.Document(io.BytesIO(data))
+        file = _opened(data)
         levels = _heading_levels(file)
         outline = Outline()
         for element in _children(file.element.body):
@@ -61,6 +70,16 @@ class DocxParser(BaseBlobParser):
                 for paragraph in parse_xml(relation.target_part.blob).iter(_P):
                     outline.block(_text(paragraph))
         yield from outline.close()
+
+
+def _opened(data: bytes) -> Any:
+    """Open a document, a template, or one with macros, which are left alone."""
+    for kind in _KINDS:
+        PartFactory.part_type_for.setdefault(kind, DocumentPart)
+    part = Package.open(io.BytesIO(data)).main_document_part
+    if not isinstance(part, DocumentPart):
+        raise DocumentError(DocumentCode.CORRUPT, f"no Word document: {part.content_type}")
+    return part.document
 
 
 def _children(parent: Any) -> Iterator[Any]:
