@@ -32,7 +32,7 @@ from bot.library import Cut, Library
 from bot.loading import Loading
 from bot.messages import Download, PlatformError, Reply, Request
 from bot.migrations import upgrade
-from bot.models import chat_model, embedding_model, embedding_model_of
+from bot.models import chat_model, embedding_model, embedding_model_of, ocr
 from bot.settings import Settings, trigger
 from bot.writer import Writer
 from rag.audience import PUBLIC
@@ -69,12 +69,14 @@ class App:
         self.priority = Priority()
         self.fetcher = Fetcher()
         self.chat = chat_model(settings)
-        self.sandbox = Sandbox(max_bytes=settings.limits.upload_megabytes << 20)
+        self.ocr = ocr(settings, self.priority.give_way)
+        self.sandbox = Sandbox(max_bytes=settings.limits.upload_megabytes << 20, ocr=self.ocr)
         self.library = Library(
             self.records,
             settings.data,
             self.sandbox,
             embedding_model(settings),
+            parser_key=self.sandbox.key,
             older=lambda key: embedding_model_of(settings, key),
             cut=Cut(settings.splitter.name, settings.splitter.max_tokens),
             priority=self.priority,
@@ -173,6 +175,8 @@ class App:
     def close(self) -> None:
         """Close what was opened, and let go of the data folder."""
         self.chat.close()
+        if self.ocr is not None:
+            self.ocr.close()
         self.library.close()
         self.writer.close()
         self.engine.dispose()

@@ -15,6 +15,7 @@ from bot.app import database_url, opened
 from bot.models import cache_of, list_models
 from bot.settings import Settings, SettingsError
 from rag.errors import TeamglmError
+from rag.ingest.sandbox import Sandbox
 
 _LEAST_FREE = 1_000_000_000
 
@@ -66,6 +67,14 @@ async def _models(settings: Settings) -> str:
             f"missing: {', '.join(missing)}; run `teamglm models pull` or correct their paths"
         )
     return f"in {cache_of(settings)}: {', '.join(row['name'] for row in rows)}"
+
+
+async def _parsers(settings: Settings) -> str:
+    layers = await asyncio.to_thread(Sandbox().layers)
+    if not layers:
+        raise CheckFailed("no parser starts: repair the Python environment (make clean, make run)")
+    sight = f"pictures are read by {settings.ocr_model}" if settings.ocr_model else "no pictures"
+    return f"in processes of their own: {'; '.join(layers)}; {sight}"
 
 
 async def _store(settings: Settings) -> str:
@@ -124,6 +133,7 @@ _CHECKS: dict[str, Check] = {
     "disk": _disk,
     "folders": _folders,
     "models": _models,
+    "parsers": _parsers,
     "store": _store,
     "slack": _slack,
     "discord": _discord,

@@ -18,6 +18,7 @@ from bot.settings import (
     SettingsError,
     TransformersModel,
 )
+from rag.ingest.ocr import Ocr
 from rag.models.embeddings import EmbeddingModel, SentenceTransformerEmbeddings
 from rag.models.manifest import EmbeddedModel as ManifestModel
 from rag.models.manifest import default_cache, load_manifest, locate, target
@@ -134,11 +135,23 @@ def embedding_model_of(settings: Settings, key: str) -> EmbeddingModel | None:
     return None
 
 
+def ocr(settings: Settings, pause: Callable[[], None]) -> Ocr | None:
+    """Return what reads pictures, or None if nothing is to; raise `SettingsError`."""
+    name = settings.ocr_model
+    if name is None:
+        return None
+    entry = load_manifest().get(name)
+    if entry is None or entry.role != "ocr":
+        raise SettingsError(f"{name} reads no pictures: name pp-ocrv6-small as ocr_model, or null.")
+    detection = entry.parts[0].member_bytes
+    return Ocr(target(entry, cache_of(settings)), detection, pause=pause)
+
+
 def list_models(settings: Settings) -> list[dict[str, Any]]:
     """Return every model that the config names: provider, whether it is used and is there."""
     rows = []
     manifest = load_manifest()
-    for name in dict.fromkeys([settings.chat_model, settings.embedding_model, *settings.models]):
+    for name in dict.fromkeys([*_used(settings), *settings.models]):
         model = model_settings(settings, name)
         match model:
             case EmbeddedModel():
@@ -149,7 +162,7 @@ def list_models(settings: Settings) -> list[dict[str, Any]]:
                 ready, detail = address is not None, f"{served} at {address}"
             case _:
                 ready, detail = model.path.exists(), str(model.path)
-        used = name in (settings.chat_model, settings.embedding_model)
+        used = name in _used(settings)
         rows.append(
             {
                 "name": name,
@@ -160,6 +173,11 @@ def list_models(settings: Settings) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _used(settings: Settings) -> list[str]:
+    names = (settings.chat_model, settings.embedding_model, settings.ocr_model)
+    return [name for name in names if name is not None]
 
 
 def _embedded_detail(entry: ManifestModel) -> str:
@@ -178,7 +196,7 @@ def pull_models(settings: Settings, name: str | None, *, say: Callable[[str], No
         raise SettingsError(
             f"{name} is not an embedded model: they are {', '.join(sorted(manifest))}."
         )
-    wanted = [name] if name else [settings.chat_model, settings.embedding_model]
+    wanted = [name] if name else _used(settings)
     cache = cache_of(settings)
     missing = [
         manifest[one] for one in wanted if one in manifest and not locate(manifest[one], cache)

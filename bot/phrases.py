@@ -161,12 +161,14 @@ PHRASES: dict[str, tuple[str, str]] = {
         "文件已损坏，请打开后另存一份再试",
     ),
     "unsupported": (
-        "this kind of file isn't supported: use PDF, DOCX, PPTX, XLSX, CSV, HTML, Markdown or text",
-        "不支持这种文件，请使用 PDF、DOCX、PPTX、XLSX、CSV、HTML、Markdown 或纯文本",
+        "this kind of file isn't supported: save old Word and PowerPoint files (.doc, .ppt) as "
+        ".docx or .pptx, anything else as PDF or text",
+        "不支持这种文件：旧版 Word 和 PowerPoint 文件（.doc、.ppt）请另存为 .docx 或 .pptx，"
+        "其他文件请另存为 PDF 或纯文本",
     ),
     "no_text": (
-        "there is no text in the file (a scan?): use a version with text",
-        "文件中没有文字（可能是扫描件），请使用带文字的版本",
+        "no text can be read in the file: use a sharper scan or a version with text",
+        "文件中读不出文字：请使用更清晰的扫描件或带文字的版本",
     ),
     "timeout": (
         "reading the file took too long: split it or save it in a simpler format",

@@ -234,6 +234,7 @@ class Settings(_Section):
 
     chat_model: str
     embedding_model: str
+    ocr_model: str | None = None
     models: Mapping[str, ModelSettings]
     models_cache: Path | None = None
     models_mirror: str | None = None

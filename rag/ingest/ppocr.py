@@ -20,7 +20,7 @@ from scipy import ndimage
 Grey: TypeAlias = npt.NDArray[np.uint8]
 Floats: TypeAlias = npt.NDArray[np.float32]
 
-_LEAST_SIDE = 736
+_LEAST_SIDE, _MOST_ENLARGED = 736, 1.5
 _STEP = 32  # the network halves a picture five times
 _TEXT, _SURE = 0.3, 0.5  # chance of a pixel to count as text, mean chance of a line
 _GROWN = 1.6
@@ -69,7 +69,7 @@ class PaddleOcr:
     def _find(self, page: Grey) -> list[Floats]:
         """Return the corners of each line, clockwise from the top left."""
         height, width = page.shape
-        scale = max(1.0, _LEAST_SIDE / min(height, width))
+        scale = max(1.0, min(_LEAST_SIDE / min(height, width), _MOST_ENLARGED))
         size = tuple(max(_STEP, round(side * scale / _STEP) * _STEP) for side in (width, height))
         image = np.asarray(Image.fromarray(page).resize(size, Image.Resampling.BILINEAR))
         chances = self._detection.run(None, {"x": _tensor(image[None])})[0][0, 0]
@@ -107,6 +107,8 @@ def _session(model: bytes, threads: int) -> Any:
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # pages of all sizes would keep the most of each
     options.log_severity_level = 3
+    # Threads that wait without sleeping take the processor from the chat model.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.child import OUT_OF_MEMORY
+from rag.ingest.loaders.kinds import VERSION
 from rag.ingest.ocr import Ocr
 from rag.ingest.parsed import Parsed, Raster, Segment
 from rag.ingest.processes import ENVIRONMENT, MEBIBYTE, ROOT, end
@@ -78,6 +79,12 @@ class Sandbox:
                 yield from self._parse_batch([file])
             batch = []
         yield from self._parse_batch(batch)
+
+    @property
+    def key(self) -> str:
+        """The version of what is made of files; scans are read again once somebody can."""
+        can_see = self._ocr is not None and self._ocr.available
+        return f"{VERSION}+ocr" if can_see else VERSION
 
     def layers(self) -> list[str]:
         """Return what confines a child on this machine, as a child itself finds it."""

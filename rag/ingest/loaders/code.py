@@ -18,7 +18,7 @@ _DEFINITION = re.compile(
     r"|async|override|virtual|inline|sealed|data|pub(?:\([a-z]+\))?|unsafe)\s+){0,5}"
     r"(?:def|class|func|function|fn|interface|struct|enum|trait|impl|type|module|namespace|object"
     r"|record|protocol|extension|sub|procedure|defmodule|message|service|resource|create\s+table)"
-    r"\s+(?:\([^)\n]{0,80}\)\s*)?[\"'`]?(?P<name>[\w.:$<>-]{1,80})",
+    r"\s+(?:\([^)\n]{0,80}\)\s*)?[\"'`]?(?P<name>[\w.:$<>-]{0,80}[\w$>])",
     re.IGNORECASE,
 )
 _KEY = re.compile(r"(?P<indent>)[\"']?(?P<name>[\w./-]{1,80})[\"']?\s*:(?:\s|$)")

@@ -8,6 +8,9 @@ from pathlib import PurePath
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import compound, packages
 
+VERSION = "2"
+"""Grows when files should be read again, because parsers find more in them."""
+
 _SUFFIXES = {
     "text": "txt text log rst srt vtt tex adoc org",
     "markdown": "md markdown mdx",
@@ -37,7 +40,7 @@ _SUFFIXES = {
     "zip": "zip",
 }
 _KINDS = {f".{suffix}": kind for kind, names in _SUFFIXES.items() for suffix in names.split()}
-_NAMES = {"dockerfile": "code", "makefile": "code", "": "text"}
+_NAMES = {"dockerfile": "code", "makefile": "code"}
 READABLE = frozenset({"text", "csv", "markdown", "html", "json", "code", "notebook"})
 """The formats that are text already, where the name says which."""
 
@@ -73,7 +76,8 @@ def kind_of(data: bytes, name: str) -> str:
     if _PICTURE.match(data):
         return "picture"
     path = PurePath(name)
-    named = _KINDS.get(path.suffix.lower()) or _NAMES.get(path.stem.lower())
+    suffix = path.suffix.lower()
+    named = _KINDS.get(suffix) or _NAMES.get(path.name.lower()) or (None if suffix else "text")
     if _is_mail(data):
         return "email"
     if named and named not in READABLE | {"email"}:

