@@ -46,6 +46,8 @@ class LineParser:
     A file that holds `!code` fails with that code. Counts what it was asked to parse.
     """
 
+    key = "1"
+
     def __init__(self) -> None:
         self.parsed: list[str] = []
         self.before: Callable[[Path], None] = lambda file: None

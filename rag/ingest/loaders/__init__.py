@@ -11,12 +11,12 @@ from langchain_core.documents import Document
 from langchain_core.documents.base import Blob
 
 from rag.errors import DocumentCode, DocumentError
-from rag.ingest.loaders.kinds import READABLE, kind_of
+from rag.ingest.loaders.kinds import READABLE, SUFFIXES, kind_of
 from rag.ingest.loaders.limits import MAX_CHARACTERS, MAX_SCANS
 from rag.ingest.loaders.outline import clean
 from rag.ingest.parsed import Parsed, Raster, Segment
 
-__all__ = ["Reading", "documents", "kind_of", "parse", "parser_for"]
+__all__ = ["SUFFIXES", "Reading", "documents", "kind_of", "parse", "parser_for"]
 
 # Named, not imported: a parser's library is opened only for a file that needs it.
 _PARSERS = {

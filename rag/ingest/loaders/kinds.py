@@ -11,7 +11,7 @@ from rag.ingest.loaders import compound, packages
 VERSION = "2"
 """Grows when files should be read again, because parsers find more in them."""
 
-_SUFFIXES = {
+_NAMED = {
     "text": "txt text log rst srt vtt tex adoc org",
     "markdown": "md markdown mdx",
     "csv": "csv tsv tab",
@@ -39,7 +39,10 @@ _SUFFIXES = {
     "picture": "png jpg jpeg tif tiff webp",
     "zip": "zip",
 }
-_KINDS = {f".{suffix}": kind for kind, names in _SUFFIXES.items() for suffix in names.split()}
+_KINDS = {f".{suffix}": kind for kind, names in _NAMED.items() for suffix in names.split()}
+SUFFIXES = frozenset({"", *_KINDS})
+"""The endings of file names, in lower case, that a parser stands ready for."""
+
 _NAMES = {"dockerfile": "code", "makefile": "code"}
 READABLE = frozenset({"text", "csv", "markdown", "html", "json", "code", "notebook"})
 """The formats that are text already, where the name says which."""
