@@ -78,6 +78,7 @@ class DiscordBot(discord.AutoShardedClient):
         self._gateway_url = gateway_url
         self._sleep = sleep
         self._resumed = False
+        self._closing = False
         self._messages: dict[str, discord.Message] = {}
         """Messages whose events are being worked on, as they came."""
         self._live: dict[str, tuple[discord.Interaction[Any], bool]] = {}
@@ -112,6 +113,7 @@ class DiscordBot(discord.AutoShardedClient):
 
     async def close(self) -> None:
         """Stop all work, and disconnect."""
+        self._closing = True
         for task in self._asides:
             task.cancel()
         await self.deliveries.close()
@@ -119,7 +121,7 @@ class DiscordBot(discord.AutoShardedClient):
 
     async def on_ready(self) -> None:
         """Go on with what an earlier process has left unfinished; a new session changes nothing."""
-        if not self._resumed:
+        if not self._resumed and not self._closing:
             self._resumed = True
             await self.deliveries.resume()
 
@@ -140,7 +142,7 @@ class DiscordBot(discord.AutoShardedClient):
             return
         event = _event(message, channel, "message", {"follows_up": goes_on})
         self._messages.setdefault(event.id, message)
-        if await self.deliveries.accept(event):
+        if await self.accept(event):
             self.aside(self._type(channel))
 
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
@@ -158,7 +160,7 @@ class DiscordBot(discord.AutoShardedClient):
         edition = str(int(message.edited_at.timestamp() * 1000))
         event = _event(message, channel, "edited", {"follows_up": bool(known)}, edition)
         self._messages.setdefault(event.id, message)
-        await self.deliveries.accept(event)
+        await self.accept(event)
 
     async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
         """Take back what was answered to a message that is deleted."""
@@ -175,7 +177,7 @@ class DiscordBot(discord.AutoShardedClient):
             event = Event(
                 f"{id}:deleted", "discord", team, str(channel), "deleted", {}, id, "deleted"
             )
-            await self.deliveries.accept(event)
+            await self.accept(event)
         else:
             await self.deliveries.withdraw(team, str(channel), id)
 
@@ -214,8 +216,12 @@ class DiscordBot(discord.AutoShardedClient):
             kind="command",
             payload=request_to_json(request),
         )
-        if not await self.deliveries.accept(event):
+        if not await self.accept(event):
             self._live.pop(request.id, None)
+
+    async def accept(self, event: Event) -> bool:
+        """Keep an event and begin to work on it; not once the connection is being closed."""
+        return not self._closing and await self.deliveries.accept(event)
 
     # What is done about it
 

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 
 import discord
 
-from bot.adapters.delivery import Deliveries
 from bot.adapters.discord_access import Access, team_of
 from bot.adapters.discord_requests import (
     Place,
@@ -20,7 +19,7 @@ from bot.adapters.discord_requests import (
     to_requests,
 )
 from bot.adapters.discord_surface import question_in
-from bot.adapters.discord_views import Shown, chosen, pressed
+from bot.adapters.discord_views import chosen, pressed
 from bot.adapters.discord_words import word
 from bot.messages import Attachment, Event, Reply, ReplyEvent, Request
 from bot.render import escape_discord, render
@@ -39,7 +38,6 @@ class Bot(Protocol):
     """What buttons need of the connection."""
 
     access: Access
-    deliveries: Deliveries[Shown]
 
     @property
     def me(self) -> int:
@@ -60,6 +58,10 @@ class Bot(Protocol):
         files: tuple[Attachment, ...] = (),
     ) -> None:
         """Keep what a command asks, and begin to answer it."""
+        ...
+
+    async def accept(self, event: Event) -> bool:
+        """Keep an event and begin to work on it."""
         ...
 
     async def known(self, channel: Any) -> Any:
@@ -225,7 +227,7 @@ class Buttons:
             kind="again",
             payload=request_to_json(request) | {"over": over},
         )
-        await self._bot.deliveries.accept(event)
+        await self._bot.accept(event)
 
     # Menus of messages, forms, suggestions
 

@@ -93,6 +93,7 @@ class Gateway:
         approved: discord.Intents,
         heartbeat_seconds: float,
         shape: Callable[[Any], Any],
+        changed: Callable[[], None],
     ) -> None:
         """`approved` are the privileged intents that the portal has switched on; `shape` is done
         to every payload that leaves."""
@@ -108,6 +109,7 @@ class Gateway:
         self._token = token
         self._heartbeat_seconds = heartbeat_seconds
         self._shape = shape
+        self._changed = changed
         self._connections: set[Connection] = set()
         backend.subscribers.append(self._on_event)
 
@@ -144,6 +146,7 @@ class Gateway:
         match frame["op"]:
             case 1:
                 self.heartbeats += 1
+                self._changed()
                 connection.send({"op": HEARTBEAT_ACK, "d": None, "s": None, "t": None})
             case 2:
                 await self._identify(connection, data)
@@ -165,6 +168,7 @@ class Gateway:
             return
         self.sessions.append(session)
         session.connection = connection
+        self._changed()
         guilds = [g for g in self.backend.guilds.values() if (g.id >> 22) % shards == shard]
         session.add(
             "READY",
@@ -198,6 +202,7 @@ class Gateway:
             return
         self.resumed += 1
         session.connection = connection
+        self._changed()
         for frame in session.frames[data["seq"] :]:
             connection.send(frame)
         session.add("RESUMED", {"_trace": []})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ def fault_of_request(method: str, path: str, body: Any) -> str | None:
     for pattern, methods in _operations():
         if pattern.fullmatch(path) and method.lower() in methods:
             schema = methods[method.lower()]
-            return None if schema is None else _fault(schema, body)
+            return None if schema is None else _fault(schema, json.dumps(_with_snowflakes(body)))
     return f"there is no {method} {path}"
 
 
@@ -39,7 +39,20 @@ def fault_of(name: str, payload: Any) -> str | None:
     """Return what is wrong with a payload that should be a component such as `MessageResponse`."""
     if document() is None:
         return None
-    return _fault(json.dumps({"$ref": f"#/components/schemas/{name}"}), payload)
+    schema = {"$ref": f"#/components/schemas/{name}"}
+    return _fault(json.dumps(schema), json.dumps(payload))
+
+
+def _with_snowflakes(value: Any) -> Any:
+    """Return a body with its ids as strings; Discord takes the numbers of its libraries too."""
+    if isinstance(value, list):
+        return [_with_snowflakes(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: str(each) if key.endswith("_id") and isinstance(each, int) else _with_snowflakes(each)
+        for key, each in value.items()
+    }
 
 
 @cache
@@ -65,8 +78,9 @@ def _validator(schema: str) -> Validator:
     return Draft202012Validator({**json.loads(schema), "components": known["components"]})
 
 
-def _fault(schema: str, payload: Any) -> str | None:
-    error = next(iter(_validator(schema).iter_errors(payload)), None)
+@lru_cache(maxsize=1024)
+def _fault(schema: str, payload: str) -> str | None:
+    error = next(iter(_validator(schema).iter_errors(json.loads(payload))), None)
     if error is None:
         return None
     deepest = max(_leaves(error), key=lambda each: len(each.absolute_path))

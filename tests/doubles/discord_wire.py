@@ -27,7 +27,7 @@ from tests.doubles.discord_people import Person
 from tests.doubles.discord_rest import PREFIX, Call, Fault, Rest
 
 TOKEN = "double-bot-token"
-PATIENCE = 30.0
+PATIENCE = 10.0
 """Seconds after which something that a test waits for is taken never to happen."""
 _LINK_SECONDS = 24 * 3600
 _T = TypeVar("_T")
@@ -64,6 +64,7 @@ class DiscordDouble:
             approved=approved,
             heartbeat_seconds=heartbeat_seconds,
             shape=self.shaped,
+            changed=self._wake,
         )
         self.rest = Rest(
             self.backend,
