@@ -91,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     index = verb("index", _index, "bring the index up to date")
     index.add_argument("path", nargs="?", help="a file, a folder or a web address instead")
     index.add_argument("--rebuild", action="store_true", help="make the index anew")
+    index.add_argument("--pause", action="store_true", help="let the running bot's reading wait")
+    index.add_argument("--resume", action="store_true", help="let it go on")
     scoped(verb("sources", _sources, "list what is known"))
     forget = verb("forget", _forget, "delete a document")
     forget.add_argument("document", nargs="?", help="an id or a unique name")
@@ -156,6 +158,10 @@ def _index(settings: Settings, options: argparse.Namespace) -> int:
     if options.path and not os.path.exists(options.path):  # noqa: PTH110 - never raises
         raise TeamglmError(f"There is no file or folder {options.path}: correct the path.")
     values = {"rebuild": options.rebuild}
+    if options.pause or options.resume:
+        if running_bot(settings.data / ADDRESS_FILE) is None:
+            raise TeamglmError("No bot is running on this data folder: there is nothing to pause.")
+        values = {"pause": options.pause, "resume": options.resume}
     if options.path:
         values["path"] = str(Path(options.path).absolute())
     return _dispatched(settings, _request("index", "", None, options=values), options)

@@ -150,10 +150,16 @@ class App:
             Upload(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Remember(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Learn(self.pages, needs=[self.knowledge]),
-            Sources(self.records),
+            Sources(self.records, self.library.activity),
             OpenPassage(self.records),
             Forget(self.indexer, self.records, needs=[self.knowledge]),
-            Index(self.indexer, self.records, self.folders, needs=[self.knowledge]),
+            Index(
+                self.indexer,
+                self.records,
+                self.folders,
+                change_model=self.library.change_model,
+                needs=[self.knowledge],
+            ),
         ]
 
     def claim(self) -> None:

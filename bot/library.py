@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -71,6 +72,7 @@ class Library:
         self._priority = priority
         self._store = str(folder / "passages.db")
         self._splitter: Splitter | None = None
+        self._changing = threading.Lock()
         self.index = self._index_of(wanted)
         self.indexer = Indexer(
             records,
@@ -128,20 +130,21 @@ class Library:
 
         False if somebody was always asking: then the old one goes on. Raise `ModelMissing`.
         """
-        if not self.is_outdated:
-            return True
-        wanted = self._wanted
-        wanted.load()
-        beside = self.index.beside(wanted.key, wanted.dimension)
+        with self._changing:
+            if not self.is_outdated:
+                return True
+            wanted = self._wanted
+            wanted.load()
+            beside = self.index.beside(wanted.key, wanted.dimension)
 
-        def switch(adopt: Callable[[], None]) -> bool:
-            def all_at_once() -> None:
-                adopt()
-                self._take(wanted, beside)
+            def switch(adopt: Callable[[], None]) -> bool:
+                def all_at_once() -> None:
+                    adopt()
+                    self._take(wanted, beside)
 
-            return self._priority.when_quiet(all_at_once)
+                return self._priority.when_quiet(all_at_once)
 
-        return self.indexer.change_model(wanted, wanted.key, beside, switch, progress)
+            return self.indexer.change_model(wanted, wanted.key, beside, switch, progress)
 
     async def keep_up(
         self,

@@ -78,7 +78,9 @@ class DocumentRecord:
     bytes: int
     pages: int | None
     indexed_at: str | None
-    """ISO 8601 in UTC."""
+    """ISO 8601 in UTC, as is `taught_at`."""
+    taught_by: str | None
+    taught_at: str
     state: State
     code: DocumentCode | None
     message: str | None
@@ -339,6 +341,8 @@ def _record(row: Row[Any], done: int | None, total: int | None) -> DocumentRecor
         bytes=row.size or 0,
         pages=row.pages,
         indexed_at=row.indexed_at,
+        taught_by=row.taught_by,
+        taught_at=row.created_at,
         state=row.state,
         code=DocumentCode(row.code) if row.code else None,
         message=row.message,

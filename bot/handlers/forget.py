@@ -74,5 +74,7 @@ class Forget:
             name=receipt.document,
             versions=counted(language, "versions", receipt.versions),
             passages=counted(language, "passages", receipt.chunks),
+            rows=counted(language, "rows", receipt.rows),
+            files=counted(language, "files", receipt.files),
             verified=verified,
         )

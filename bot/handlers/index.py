@@ -1,4 +1,4 @@
-"""Bring the index up to date: the watched folders, or one path that somebody names."""
+"""Bring the index up to date: the watched folders, or one path; pause that, and let it go on."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Any
 from bot.handlers.explain import document_reason
 from bot.handlers.opening import opening
 from bot.handlers.teach import OPERATOR
+from bot.handlers.working import time_left
 from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request, Status
 from bot.phrases import say
 from rag.errors import DocumentCode
+from rag.ingest.flow import Progress
 from rag.ingest.folders import Folder, ScanReport, index_path, scan
 from rag.ingest.indexer import Indexer
 from rag.records import Records
@@ -26,7 +28,11 @@ class _StoppedError(Exception):
 
 
 class Index:
-    """Handles `index`: `options["path"]` names one path, `options["rebuild"]` makes all anew."""
+    """Handles `index`: `options["path"]` names one path, `options["rebuild"]` makes all anew.
+
+    `options["pause"]` lets all reading wait, also what folders bring by themselves, until
+    `options["resume"]`. `change_model` has another embedding model take over where one is wanted.
+    """
 
     command = "index"
 
@@ -36,8 +42,10 @@ class Index:
         records: Records,
         folders: Sequence[Folder],
         *,
+        change_model: Callable[[Progress], object],
         needs: Sequence[Loading],
     ) -> None:
+        self._change_model = change_model
         self._indexer = indexer
         self._records = records
         self._folders = folders
@@ -54,6 +62,13 @@ class Index:
         if request.platform != OPERATOR:  # it reads any path, and names files of every scope
             yield Reply("error", say(language, "unknown_command", command=self.command), language)
             return
+        activity = self._indexer.activity
+        if request.options.get("pause") or request.options.get("resume"):
+            paused = bool(request.options.get("pause"))
+            (activity.pause if paused else activity.resume)()
+            text = say(language, "paused" if paused else "resumed")
+            yield Reply("answer", text, language, data={"paused": paused})
+            return
         async for loading in opening(self._needs, language):
             yield loading
         started = time.monotonic()
@@ -64,7 +79,9 @@ class Index:
         def progress(done: int, total: int) -> None:
             if stopped.is_set():
                 raise _StoppedError
-            status = Status(say(language, "indexing", done=done, total=total), done, total)
+            now = activity.now()
+            left = time_left(language, now.seconds_left if now else None)
+            status = Status(say(language, "indexing", done=done, total=total) + left, done, total)
             loop.call_soon_threadsafe(updates.put_nowait, status)
 
         async def work() -> list[ScanReport]:
@@ -73,6 +90,8 @@ class Index:
             finally:
                 updates.put_nowait(None)
 
+        if activity.paused:
+            yield Status(say(language, "paused"))
         working = asyncio.create_task(work())
         try:
             while (status := await updates.get()) is not None:
@@ -112,6 +131,7 @@ class Index:
         if path := options.get("path"):
             place = Path(path)
             return [index_path(place, self._indexer, self._records, self._folders, progress)]
+        self._change_model(progress)
         reports = [scan(folder, self._indexer, self._records, progress) for folder in self._folders]
         if options.get("rebuild"):
             self._indexer.rebuild(progress)

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from bot.handlers.explain import document_reason
+from bot.handlers.working import working
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import counted, say
 from rag.audience import Audience
+from rag.ingest.activity import Activity
 from rag.records import DocumentRecord, Records
 
 
@@ -17,8 +19,9 @@ class Sources:
 
     command = "sources"
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, activity: Activity | None = None) -> None:
         self._records = records
+        self._activity = activity
 
     def uses_chat_model(self, request: Request) -> bool:
         """Return False."""
@@ -40,6 +43,8 @@ class Sources:
                 "bytes": record.bytes,
                 "pages": record.pages,
                 "indexed_at": record.indexed_at,
+                "taught_by": record.taught_by,
+                "taught_at": record.taught_at,
                 "state": record.state,
                 "message": document_reason(language, record.code) if record.code else None,
                 "done": record.done,
@@ -47,20 +52,26 @@ class Sources:
             }
             for record in known
         ]
-        lines = [
-            say(
-                language,
-                "sources_line",
-                name=record.document,
-                passages=counted(language, "passages", record.chunks),
-                state=_state(record, language),
-            )
-            for record in known
-        ]
+        lines = [self._line(record, language) for record in known]
         text = "\n".join(lines) or say(language, "sources_none")
-        yield Reply("answer", text, language, data=data)
+        now = working(self._activity, language) if self._activity else None
+        yield Reply("answer", f"{now}\n\n{text}" if now else text, language, data=data)
+
+    def _line(self, record: DocumentRecord, language: Language) -> str:
+        """Say of a document how large it is, which version, who taught it when, how it stands."""
+        parts = [record.document, counted(language, "passages", record.chunks)]
+        if record.version is not None:
+            parts.append(say(language, "version", number=record.version))
+        day = (record.indexed_at or record.taught_at)[:10]
+        teacher = record.taught_by
+        parts.append(say(language, "taught", who=teacher, day=day) if teacher else day)
+        parts.append(_state(record, language))
+        return " · ".join(parts)
 
 
 def _state(record: DocumentRecord, language: Language) -> str:
     reason = document_reason(language, record.code) if record.code else ""
-    return say(language, f"state_{record.state}", reason=reason)
+    state = say(language, f"state_{record.state}", reason=reason)
+    if record.total:
+        state += f" {100 * (record.done or 0) // record.total} %"
+    return state

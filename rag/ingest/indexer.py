@@ -106,7 +106,7 @@ class Indexer:
             self.ledger,
             self._staging,
             self._blobs,
-            lambda: (self._index, self._keys.embedder),
+            self._current,
             self._tidy,
         )
         self._rebuilding = Rebuilding(
@@ -219,7 +219,7 @@ class Indexer:
 
         The old one answers meanwhile, and documents are learned and forgotten as ever.
         """
-        return self._rebuilding.again(self._index, self._keys.embedder, progress)
+        return self._rebuilding.again(self._current, progress)
 
     def use(self, index: PassageIndex, embeddings: Embeddings, embedder_key: str) -> None:
         """Learn with another model, into its index; call it while nothing is being learned."""
@@ -278,6 +278,9 @@ class Indexer:
             yield
         finally:
             self._busy.release()
+
+    def _current(self) -> tuple[PassageIndex, str]:
+        return self._index, self._keys.embedder
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

@@ -39,9 +39,12 @@ class Rebuilding:
         self._activity = activity
         self._one = threading.Lock()
 
-    def again(self, index: PassageIndex, embedder: str, progress: Progress | None) -> int:
-        """Make an embedder's index anew without the embedder; return its passages."""
+    def again(
+        self, current: Callable[[], tuple[PassageIndex, str]], progress: Progress | None
+    ) -> int:
+        """Make the current embedder's index anew without the embedder; return its passages."""
         with self._one, self._activity.working("rebuilding"):
+            index, embedder = current()
             new = index.replacement()
             self._fill(new, embedder, progress)
             with self._alone():

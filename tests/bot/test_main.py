@@ -107,7 +107,11 @@ def test_a_new_bot_from_the_first_document_to_none(cli: CLI, tmp_path: Path) -> 
     assert listed.code == 0
     (row,) = listed.json
     promised = {"document", "scope", "version", "chunks", "bytes", "indexed_at", "state"}
-    assert promised <= row.keys() <= promised | {"id", "pages", "message", "done", "total"}
+    assert (
+        promised
+        <= row.keys()
+        <= promised | {"id", "pages", "message", "done", "total", "taught_by", "taught_at"}
+    )
 
     told = cli("summarise", "laptops.md", "--json")
     assert told.code == 0

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bot.app import App
-from bot.messages import Status
+from bot.messages import Attachment, Status
 from tests.bot.fakes import FakeChat, FakeEmbeddings, request
 from tests.bot.handlers.conftest import Ask, Send
 
@@ -41,7 +41,15 @@ async def test_sources_has_every_promised_key(ask: Ask, send: Send) -> None:
     _, reply = await ask(request("", "sources"))
     (row,) = reply.data
     promised = {"document", "scope", "version", "chunks", "bytes", "indexed_at", "state"}
-    assert row.keys() - promised == {"id", "pages", "message", "done", "total"}
+    assert row.keys() - promised == {
+        "id",
+        "pages",
+        "message",
+        "done",
+        "total",
+        "taught_by",
+        "taught_at",
+    }
     assert promised <= row.keys()
     assert (row["version"], row["chunks"], row["bytes"], row["state"]) == (1, 1, 6, "ready")
 
@@ -245,3 +253,32 @@ async def test_only_the_command_line_indexes(ask: Ask) -> None:
     for options in ({}, {"path": "/etc"}):
         _, reply = await ask(request("", "index", platform="slack", options=options))
         assert reply.outcome == "error"
+
+
+async def test_reading_can_be_paused_and_goes_on(bot: App, ask: Ask, tmp_path: Path) -> None:
+    (tmp_path / "watched/a.md").write_text("Alpha.")
+    _, reply = await ask(request("", "index", options={"pause": True}))
+    assert reply.data == {"paused": True}
+    _, listed = await ask(request("", "sources"))
+    assert reply.text in listed.text
+    reading = asyncio.ensure_future(ask(request("", "index")))
+    attached = (Attachment("b.md", None, str(tmp_path / "b.md")),)
+    (tmp_path / "b.md").write_text("Beta.")
+    _, uploaded = await ask(request("", "upload", attachments=attached))
+    assert uploaded.data[0]["state"] == "ready"
+    assert not reading.done()
+    _, reply = await ask(request("", "index", options={"resume": True}))
+    assert reply.data == {"paused": False}
+    _, read = await reading
+    assert read.data["added"] == 1
+
+
+async def test_sources_say_who_taught_which_version_and_when(ask: Ask, send: Send) -> None:
+    await upload(ask, send, "a.md", "Alpha.")
+    await upload(ask, send, "a.md", "Beta.")
+    _, reply = await ask(request("", "sources"))
+    (row,) = reply.data
+    assert (row["version"], row["taught_by"]) == (2, "cli:someone")
+    assert row["taught_at"] <= row["indexed_at"]
+    for told in ("a.md", "cli:someone", row["indexed_at"][:10], "2"):
+        assert told in reply.text
