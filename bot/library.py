@@ -100,8 +100,10 @@ class Library:
         self.indexer.recover()
 
     def close(self) -> None:
-        """End what is being learned at the next whole step, and close the index."""
+        """End what is being learned at the next whole step; close the models and the index."""
         self.activity.stop()
+        self.model.close()
+        self._wanted.close()
         self.index.close()
 
     @property
@@ -144,7 +146,11 @@ class Library:
 
                 return self._priority.when_quiet(all_at_once)
 
-            return self.indexer.change_model(wanted, wanted.key, beside, switch, progress)
+            before = self.model
+            changed = self.indexer.change_model(wanted, wanted.key, beside, switch, progress)
+            if changed:
+                before.close()
+            return changed
 
     async def keep_up(
         self,

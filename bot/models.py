@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from bot.settings import (
     TransformersModel,
 )
 from rag.ingest.ocr import Ocr
+from rag.models.embedding_process import EmbeddingProcess
 from rag.models.embeddings import EmbeddingModel, SentenceTransformerEmbeddings
 from rag.models.manifest import EmbeddedModel as ManifestModel
 from rag.models.manifest import default_cache, load_manifest, locate, target
@@ -118,9 +120,9 @@ def embedding_model(settings: Settings, named: str | None = None) -> EmbeddingMo
             entry = load_manifest().get(name)
             if entry is None or entry.role != "embedding":
                 raise SettingsError(f"{name} is no embedded embedding model: see `models list`.")
-            return SentenceTransformerEmbeddings(name, target(entry, cache_of(settings)))
+            return _in_its_process(name, target(entry, cache_of(settings)), "auto")
         case SentenceTransformersModel(path=path, device=device):
-            return SentenceTransformerEmbeddings(name, path, device=device)
+            return _in_its_process(name, path, device)
         case _:
             raise SettingsError(f"{name} is no embedding model: name another as embedding_model.")
 
@@ -145,6 +147,11 @@ def ocr(settings: Settings, pause: Callable[[], None]) -> Ocr | None:
         raise SettingsError(f"{name} reads no pictures: name pp-ocrv6-small as ocr_model, or null.")
     detection = entry.parts[0].member_bytes
     return Ocr(target(entry, cache_of(settings)), detection, pause=pause)
+
+
+def _in_its_process(name: str, folder: Path, device: str) -> EmbeddingModel:
+    make = partial(SentenceTransformerEmbeddings, name, folder, device=device)
+    return EmbeddingProcess(name, name, make)
 
 
 def list_models(settings: Settings) -> list[dict[str, Any]]:

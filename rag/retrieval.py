@@ -19,8 +19,8 @@ from rag.records import Passage, Records, embedded_text
 from rag.store import PassageIndex
 
 # Candidates of each arm. Rows that aren't live are dropped afterwards, so it is more than needed.
-_CANDIDATES = 60
-_DENSE_SHARE = 0.7
+_CANDIDATES = 40
+_DENSE_SHARE = 0.65
 # Of two equals the one in the question's language is the better answer.
 _ACROSS = 0.95
 # The question against this many passages shows what "unrelated" looks like in this index.

@@ -35,6 +35,9 @@ class EmbeddingModel(Embeddings):
     def count_tokens(self, text: str) -> int:
         """Return how many tokens it makes of a text, without its marks."""
 
+    def close(self) -> None:
+        """Free what `load` took."""
+
 
 class SentenceTransformerEmbeddings(EmbeddingModel):
     """Embed questions and passages with a local model; `load()` opens it."""

@@ -68,6 +68,7 @@ class LlamaCppChat(BackgroundChat):
         params.n_batch = params.n_ubatch = _BATCH
         params.cache_ram_mib = 0
         params.warmup = False
+        params.fit_params = False  # it would open the file twice, to see what fits on a GPU
         params.ui = False
         params.endpoint_slots = False
         params.api_keys = [key]

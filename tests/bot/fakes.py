@@ -71,6 +71,9 @@ class FakeEmbeddings(HashEmbeddings):
         if self.broken:
             raise self.broken
 
+    def close(self) -> None:
+        """Nothing is open."""
+
     def count_tokens(self, text: str) -> int:
         """Count roughly as a tokenizer does."""
         return len(text) // 4 + 1

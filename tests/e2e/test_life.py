@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
@@ -18,12 +17,11 @@ from tests.e2e.bot import Bot, documents
 LAPTOP = "How soon must I report a lost laptop?"
 HEADING = "# The lost and found desk\n\n"
 FACT = "The lost and found desk is open on Mondays from 08:15 to 09:45.\n"
-OTHER = "The bicycle shed is painted every spring.\n"
 TOPIC = "When is the lost and found desk open?"
 
 
 def test_what_was_learned_outlives_every_way_to_stop(tmp_path: Path) -> None:
-    bot = Bot(tmp_path)
+    bot = Bot(tmp_path, web={"enabled": False})
     (bot.watched / "desk.md").write_text(HEADING + FACT, encoding="utf-8")
     bot.start()
     assert bot.process is not None
@@ -35,7 +33,6 @@ def test_what_was_learned_outlives_every_way_to_stop(tmp_path: Path) -> None:
 
     # Without a bot, the command line opens the store itself.
     assert bot.json("sources") == known
-    assert FACT.strip() in bot.found(TOPIC)
     assert documents(bot.answer(TOPIC)) == {"desk.md"}
 
     bot.start()
@@ -104,26 +101,3 @@ def test_a_read_only_data_folder_is_said_and_nothing_is_lost(tmp_path: Path) -> 
         for place, mode in modes.items():
             place.chmod(mode)
     assert FACT.strip() in bot.found(TOPIC)
-
-
-def test_a_follow_up_finds_what_the_turn_before_was_about(tmp_path: Path) -> None:
-    bot = Bot(tmp_path)
-    (bot.watched / "desk.md").write_text(HEADING + FACT, encoding="utf-8")
-    (bot.watched / "shed.md").write_text(OTHER, encoding="utf-8")
-    assert bot.json("index")["added"] == 2
-    file = tmp_path / "history.json"
-    earlier = [
-        {"role": "user", "content": "How often is the bicycle shed painted?"},
-        {"role": "assistant", "content": OTHER},
-        {"role": "user", "content": "Thanks. Who paints it?"},
-        {"role": "assistant", "content": "I can't find that in the documents."},
-        {"role": "user", "content": "Where do I ask for something that I lost?"},
-        {"role": "assistant", "content": "At the lost and found desk."},
-    ]
-    file.write_text(json.dumps(earlier), encoding="utf-8")
-    for turns in (1, 3):
-        bot.set(answers={"history": turns})
-        reply = bot.answer("And when is it open?", "--history", file)
-        assert documents(reply) == {"desk.md"}
-    file.write_text('{"role": "user"}')
-    assert str(file) in bot.command("ask", TOPIC, "--history", file).sentence()

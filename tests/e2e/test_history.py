@@ -1,0 +1,85 @@
+"""Earlier turns, with the real models: as many as the config says, none included."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.adapters.local import last_reply
+from bot.app import App
+from bot.handlers.ask import Ask
+from bot.messages import Reply, Request, Turn
+from bot.settings import load_settings
+from rag.ingest.folders import scan
+from tests.e2e.bot import ROOT, Bot
+
+DESK = "# The lost and found desk\n\nThe desk is open on Mondays from 08:15 to 09:45.\n"
+SHED = "The bicycle shed is painted every spring.\n"
+FOLLOW_UP = "And when is it open?"
+EARLIER = (
+    Turn("user", "How often is the bicycle shed painted?"),
+    Turn("assistant", SHED),
+    Turn("user", "Thanks. Who paints it?"),
+    Turn("assistant", "I can't find that in the documents."),
+    Turn("user", "Where do I ask for something that I lost?"),
+    Turn("assistant", "At the lost and found desk."),
+)
+
+
+@pytest.fixture
+async def app(tmp_path: Path) -> AsyncIterator[App]:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "desk.md").write_text(DESK, encoding="utf-8")
+    (folder / "shed.md").write_text(SHED, encoding="utf-8")
+    folders = json.dumps([{"path": str(folder), "scope": "public", "schedule": "every 1 hour"}])
+    settings = load_settings(
+        ROOT / "config.yaml",
+        environment={},
+        data=tmp_path / "data",
+        changes=[f"folders={folders}"],
+    )
+    app = App(settings, {})
+    app.claim()
+    try:
+        await app.knowledge.ready()
+        await app.talking.ready()
+        await asyncio.to_thread(scan, app.folders[0], app.indexer, app.records)
+        yield app
+    finally:
+        await asyncio.to_thread(app.close)
+
+
+async def test_a_follow_up_is_about_the_turns_that_the_config_keeps(app: App) -> None:
+    async def answered(turns: int, history: tuple[Turn, ...]) -> Reply:
+        ask = Ask(app.pipeline, app.records, model="m", history=turns, needs=[])
+        request = Request(
+            id="1",
+            platform="cli",
+            command="ask",
+            text=FOLLOW_UP,
+            user="u",
+            conversation="c",
+            scope="public",
+            audience=frozenset({"public"}),
+            history=history,
+        )
+        return await last_reply(ask.handle(request, "en"))
+
+    alone = await answered(3, ())
+    forgetful = await answered(0, EARLIER)
+    assert (forgetful.outcome, forgetful.text) == (alone.outcome, alone.text)
+    for turns in (1, 3):
+        reply = await answered(turns, EARLIER)
+        assert {citation.document for citation in reply.citations} == {"desk.md"}
+
+
+def test_a_history_that_is_none_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "history.json"
+    file.write_text('{"role": "user"}')
+    refused = Bot(tmp_path / "bot").command("ask", FOLLOW_UP, "--history", file).sentence()
+    assert str(file) in refused
