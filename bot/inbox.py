@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 
 from bot.messages import Delivery, Event, Reply, Request
 from bot.tables import delivery, event, turn
@@ -168,6 +168,19 @@ class DurableInbox:
         )
         return await self._writer.read(
             lambda connection: connection.execute(any_of_it.limit(1)).first() is not None
+        )
+
+    async def heard(self, platform: str) -> list[tuple[str, str, str]]:
+        """Return the team, the channel and the newest message known of it, of every channel."""
+        said = and_(event.c.platform == platform, event.c.message.is_not(None))
+        newest = (
+            select(func.max(event.c.number)).where(said).group_by(event.c.team, event.c.channel)
+        )
+        query = select(event.c.team, event.c.channel, event.c.message).where(
+            event.c.number.in_(newest)
+        )
+        return await self._writer.read(
+            lambda connection: [(row[0], row[1], row[2]) for row in connection.execute(query)]
         )
 
     async def prune(self) -> None:

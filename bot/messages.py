@@ -273,3 +273,7 @@ class Inbox(Protocol):
     async def knows(self, platform: str, conversation: str) -> bool:
         """Tell whether the bot has replied in a conversation: it is in that thread."""
         ...
+
+    async def heard(self, platform: str) -> list[tuple[str, str, str]]:
+        """Return the team, the channel and the newest message known of it, of every channel."""
+        ...

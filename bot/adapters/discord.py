@@ -35,6 +35,8 @@ class DiscordAdapter:
     `message_content` asks for the privileged intent, which brings messages that don't address the
     bot: files in channels and follow-ups in the bot's threads; without it the rest works the same.
     `api_url` and `gateway_url` replace Discord's own addresses for the whole process.
+    A heartbeat that isn't answered in `ack_seconds` means that the line is dead. So many
+    `settle_seconds` after a session began, all servers are known.
     `clock` and `sleep` are seconds, so that tests drive the pace of edits.
     """
 
@@ -48,6 +50,8 @@ class DiscordAdapter:
         gateway_url: str | None = None,
         message_content: bool = False,
         manners: Manners = Manners(),  # noqa: B008 - it is frozen
+        ack_seconds: float = 12.0,
+        settle_seconds: float = 3.0,
         edit_seconds: float = 1.5,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -63,6 +67,8 @@ class DiscordAdapter:
                 manners,
                 gateway_url=gateway_url,
                 message_content=message_content,
+                ack_seconds=ack_seconds,
+                settle_seconds=settle_seconds,
                 edit_seconds=edit_seconds,
                 clock=clock,
                 sleep=sleep,

@@ -26,6 +26,7 @@ from bot.adapters.discord_requests import (
     to_requests,
 )
 from bot.adapters.discord_surface import DiscordSurface
+from bot.adapters.discord_watch import missed, watch_heartbeats
 from bot.adapters.discord_words import word
 from bot.messages import Attachment, Event, Handle, Inbox, Reply, ReplyEvent, Request
 from bot.wire import request_from_json, request_to_json
@@ -61,6 +62,8 @@ class DiscordBot(discord.AutoShardedClient):
         *,
         gateway_url: str | None,
         message_content: bool,
+        ack_seconds: float,
+        settle_seconds: float,
         edit_seconds: float,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
@@ -76,6 +79,8 @@ class DiscordBot(discord.AutoShardedClient):
         self._inbox = inbox
         self._manners = manners
         self._gateway_url = gateway_url
+        self._ack_seconds = ack_seconds
+        self._settle_seconds = settle_seconds
         self._sleep = sleep
         self._resumed = False
         self._closing = False
@@ -119,11 +124,22 @@ class DiscordBot(discord.AutoShardedClient):
         await self.deliveries.close()
         await super().close()
 
-    async def on_ready(self) -> None:
-        """Go on with what an earlier process has left unfinished; a new session changes nothing."""
-        if not self._resumed and not self._closing:
+    async def on_socket_event_type(self, event: str) -> None:
+        """Catch up at the beginning of every session; a resumed one has missed nothing."""
+        if event == "READY" and not self._closing:
+            self.aside(self._catch_up())
+
+    async def _catch_up(self) -> None:
+        """Go on with what an earlier process has left unfinished, and with what was missed."""
+        await asyncio.sleep(self._settle_seconds)  # the servers are told after the beginning
+        if not self._resumed:
             self._resumed = True
+            self.aside(watch_heartbeats(self, ack_seconds=self._ack_seconds, sleep=asyncio.sleep))
             await self.deliveries.resume()
+        async for message in missed(self, self._inbox):
+            # What speaks to nobody by itself may have been left alone on purpose.
+            if is_said(message) and addresses(message, self.me):
+                await self.on_message(message)
 
     # What happens there
 

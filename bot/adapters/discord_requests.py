@@ -81,7 +81,7 @@ def to_requests(
         "message": str(message.id),
         "asker": str(message.author.id),
     }
-    starts_thread = channel.guild is not None and not place.is_thread
+    starts_thread = isinstance(channel, discord.TextChannel)  # elsewhere there are none
     ask = Request(
         id=f"{message.id}:ask{edition and ':' + edition}",
         platform="discord",

@@ -116,6 +116,15 @@ class MemoryInbox:
             for (of, _), kept in self.replies.items()
         )
 
+    async def heard(self, platform: str) -> list[tuple[str, str, str]]:
+        """Return the newest message of every channel."""
+        newest = {
+            (event.team, event.channel): event.message
+            for event in self.events
+            if event.platform == platform and event.message is not None
+        }
+        return [(team, channel, message) for (team, channel), message in newest.items()]
+
     def _change(self, request: Request, **values: object) -> None:
         kept = self.replies.get((request.platform, request.id))
         if kept and not kept.withdrawn:

@@ -111,3 +111,13 @@ class InboxContract:
         assert not await inbox.knows("discord", "T:C:1.1")
         await inbox.withdraw("slack", "E1")
         assert not await inbox.knows("slack", "T:C:1.1")
+
+    async def test_the_newest_message_of_every_channel_is_known(self, inbox: Inbox) -> None:
+        assert await inbox.heard("slack") == []
+        later = replace(SAID, id="E2", message="2.2")
+        elsewhere = replace(SAID, id="E3", channel="C2", message="1.5")
+        for event in (SAID, later, elsewhere, replace(SAID, id="E4", message=None)):
+            await inbox.add(event)
+        await inbox.done(SAID)
+        assert sorted(await inbox.heard("slack")) == [("T", "C", "2.2"), ("T", "C2", "1.5")]
+        assert await inbox.heard("discord") == []

@@ -14,6 +14,7 @@ from aiohttp import web
 from simcord.backend import Backend
 from simcord.backend.access import channel_accessible
 from simcord.backend.errors import BackendError
+from simcord.enums import ChannelType
 from simcord.http import router
 
 from tests.doubles.discord_schema import fault_of_request
@@ -206,6 +207,8 @@ class Rest:
         if not channel_accessible(self.backend, channel.id, me):
             raise BackendError(403, 50001, "Missing Access")
         if parts[-1] == "threads" and parts[2:3] == ["messages"]:
+            if channel.type not in (ChannelType.TEXT, ChannelType.NEWS):
+                raise BackendError(400, 50024, "Cannot execute action on this channel type")
             if int(parts[3]) in self.backend.channels:
                 raise BackendError(
                     400, 160004, "A thread has already been created for this message"
