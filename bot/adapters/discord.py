@@ -35,8 +35,8 @@ class DiscordAdapter:
     `message_content` asks for the privileged intent, which brings messages that don't address the
     bot: files in channels and follow-ups in the bot's threads; without it the rest works the same.
     `api_url` and `gateway_url` replace Discord's own addresses for the whole process.
-    A heartbeat that isn't answered in `ack_seconds` means that the line is dead. So many
-    `settle_seconds` after a session began, all servers are known.
+    A heartbeat that isn't answered in `ack_seconds` means that the line is dead. No longer than
+    `settle_seconds` after a session began, servers are waited for.
     `clock` and `sleep` are seconds, so that tests drive the pace of edits.
     """
 
@@ -51,7 +51,7 @@ class DiscordAdapter:
         message_content: bool = False,
         manners: Manners = Manners(),  # noqa: B008 - it is frozen
         ack_seconds: float = 12.0,
-        settle_seconds: float = 3.0,
+        settle_seconds: float = 10.0,
         edit_seconds: float = 1.5,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 
 _REMEMBERED = 4096
 _RETRY_SECONDS = 5.0
+_SETTLE_STEP = 0.05
 _GONE = (discord.NotFound, discord.Forbidden)
 _UNREACHABLE = (discord.HTTPException, aiohttp.ClientError, OSError)
 
@@ -131,7 +133,12 @@ class DiscordBot(discord.AutoShardedClient):
 
     async def _catch_up(self) -> None:
         """Go on with what an earlier process has left unfinished, and with what was missed."""
-        await asyncio.sleep(self._settle_seconds)  # the servers are told after the beginning
+        end = time.monotonic() + self._settle_seconds
+        # The servers are told one by one after the beginning.
+        while any(guild.unavailable for guild in self.guilds):
+            if time.monotonic() > end:
+                break
+            await asyncio.sleep(_SETTLE_STEP)
         if not self._resumed:
             self._resumed = True
             self.aside(watch_heartbeats(self, ack_seconds=self._ack_seconds, sleep=asyncio.sleep))

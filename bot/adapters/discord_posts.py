@@ -82,8 +82,9 @@ async def _find(
     try:
         with translated():
             async for message in channel.history(limit=_NEWEST, after=start):
+                # That a thread was started is said in the bot's name too.
                 mine = client.user is not None and message.author.id == client.user.id
-                if mine and _answers(message, request, after):
+                if mine and not message.is_system() and _answers(message, request, after):
                     return f"{message.channel.id}/{message.id}"
     except Refused:
         return None

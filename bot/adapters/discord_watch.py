@@ -38,7 +38,8 @@ async def watch_heartbeats(
             # Discord.py keeps these times; its own patience is counted from the last message.
             socket = shard._parent.ws
             beat = socket._keep_alive
-            if beat is None or beat._last_send <= beat._last_ack or not socket.open:
+            # It notes a heartbeat after sending it, which may be after the answer has come.
+            if beat is None or beat._last_send - beat._last_ack < beat.interval / 2:
                 unanswered.pop(shard.id, None)
                 continue
             since = unanswered.setdefault(shard.id, beat._last_send)

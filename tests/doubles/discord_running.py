@@ -76,7 +76,7 @@ async def running(
     double: DiscordDouble, handle: Handle, *, inbox: Inbox | None = None, **options: Any
 ) -> AsyncIterator[DiscordAdapter]:
     """Run an adapter that is connected; what it raises fails the test."""
-    options = {"message_content": True, "edit_seconds": 0.01, "settle_seconds": 0.05, **options}
+    options = {"message_content": True, "edit_seconds": 0.01, **options}
     base, gateway = Route.BASE, DiscordWebSocket.DEFAULT_GATEWAY
     adapter = DiscordAdapter(
         handle,

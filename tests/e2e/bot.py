@@ -214,7 +214,7 @@ class Bot:
 
     def _noticed(self, kind: str) -> _Noticed:
         assert self.process is not None
-        return _Noticed(self.process, rf"folder watched: .*({kind})=1\b")
+        return _Noticed(self.process, rf"folder watched: .*\b1 ({kind})\b")
 
     def _command(self, *arguments: str | Path) -> list[str | Path]:
         bot = [*self._prefix, sys.executable, "-m", "bot"]

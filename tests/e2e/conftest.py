@@ -34,6 +34,6 @@ def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
     )
     bot.start()
     assert bot.process is not None
-    bot.process.wait_for("folder watched: .*added=")
+    bot.process.wait_for("folder watched: .*[1-9] added")
     yield bot
     bot.stop()

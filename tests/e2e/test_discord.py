@@ -1,75 +1,115 @@
-"""The real bot's parts in a Discord in process: only the gateway is played."""
+"""The whole bot in Discord and in Slack at once, over real sockets."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
+from dataclasses import dataclass
 
-import discord
 import pytest
-import simcord
+import pytest_asyncio
+from simcord.backend.models import Channel, Message
 
-from bot.adapters.discord import DiscordAdapter
-from bot.app import App
-from bot.messages import Attachment, Download
-from bot.settings import load_settings
-from rag.ingest.folders import scan
-from tests.doubles.discord import World, discord_world
-from tests.e2e.bot import PATIENCE, ROOT
+from bot.adapters.discord_check import PERMISSIONS
+from tests.doubles.discord_wire import DiscordDouble
+from tests.doubles.slack import SlackDouble
+from tests.e2e.bot import PATIENCE, ROOT, Bot
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 LAPTOP = "How soon must I report a lost laptop?"
-NOTES = b"# Anchors\n\nThe spare anchor is carried by the ship Amber Gull.\n"
+GULL = "Which ship carries the spare anchor?"
+NOTES = ("anchors.md", b"# Anchors\n\nThe spare anchor is carried by the ship Amber Gull.\n")
+ENDS = ("Sources:", "can't find")
 
 
-def said_anywhere(world: World, channel: simcord.ChannelHandle) -> list[discord.Message]:
-    """Return what the bot said in a channel and its threads, oldest first."""
-    places = [channel, *channel.threads]
-    said = [message for place in places for message in world.said_by_bot(place)]
-    return sorted(said, key=lambda message: message.id)
+@dataclass
+class Team:
+    discord: DiscordDouble
+    slack: SlackDouble
+    bot: Bot
+
+    async def reply(self, channel: Channel | int, count: int = 1) -> Message:
+        """Return the newest of so many whole answers in a channel or thread."""
+
+        def whole() -> list[Message]:
+            said = self.discord.said(channel)
+            done = [each for each in said if any(end in each.content for end in ENDS)]
+            return done if len(done) == count else []
+
+        return (await self.discord.until(whole))[-1]
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    settings = load_settings(ROOT / "config.yaml", environment={}, data=tmp_path)
-    downloads: dict[str, Download] = {}
-    app = App(settings, downloads)
-    app.claim()
-    try:
-        adapter = DiscordAdapter(app.dispatcher.handle, app.inbox, token="token")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def team(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Team]:
+    async with (
+        DiscordDouble(permissions=PERMISSIONS.value, patience=PATIENCE) as discord,
+        SlackDouble(patience=PATIENCE) as slack,
+    ):
+        bot = Bot(
+            tmp_path_factory.mktemp("discord"),
+            knowledge=ROOT / "knowledge",
+            environment={
+                "DISCORD_BOT_TOKEN": discord.token,
+                "DISCORD_API_URL": discord.api_url,
+                "DISCORD_GATEWAY_URL": discord.gateway_url,
+                "SLACK_BOT_TOKEN": slack.bot_token,
+                "SLACK_APP_TOKEN": slack.app_token,
+                "SLACK_API_URL": slack.api_url,
+            },
+            web={"enabled": False},
+            discord={"message_content": True},
+        )
+        await asyncio.to_thread(bot.start)
+        assert bot.process is not None
+        await asyncio.to_thread(bot.process.wait_for, "folder watched: .*[1-9] added")
+        await discord.connected()
+        await slack.until(lambda: slack.connections)
+        try:
+            yield Team(discord, slack, bot)
+        finally:
+            await asyncio.to_thread(bot.stop)
 
-        async def download(attachment: Attachment, path: Path, limit: int) -> None:
-            # The double has no address for files; the adapter's own way to them has its own tests.
-            channel, message = attachment.reference.partition("#")[2].split("/")
-            place = adapter.client.get_partial_messageable(int(channel))
-            [sent] = (await place.fetch_message(int(message))).attachments
-            path.write_bytes(await sent.read())
 
-        downloads["discord"] = download
-        await app.knowledge.ready()
-        await app.talking.ready()
-        await asyncio.to_thread(scan, app.folders[0], app.indexer, app.records)
-        async with discord_world(adapter, settle_timeout=PATIENCE) as world:
-            yield world
-    finally:
-        await asyncio.to_thread(app.close)
-
-
-async def test_a_mention_is_answered_and_a_file_learned_for_its_channel(world: World) -> None:
-    await world.person.send(world.channel, f"{world.me} {LAPTOP}")
-    [thread] = world.channel.threads
-    [reply] = world.said_by_bot(thread)
+async def test_a_mention_is_answered_in_its_thread_and_its_source_opens(team: Team) -> None:
+    discord = team.discord
+    question = discord.person.ask(discord.channel, LAPTOP)
+    reply = await team.reply(question.id)
     assert "two hours" in reply.content
     assert "team-handbook.pdf, p. 4" in reply.content
+    menu = reply.components[0]["components"][0]
+    opened = discord.person.pick(reply, menu["options"][0]["value"])
+    passage = await discord.until(lambda: discord.person.shown(opened))
+    assert passage is not None
+    assert passage.is_ephemeral
+    assert "two hours" in passage.content
 
-    other = world.guild.create_text_channel("fleet")
-    await world.person.send(other, world.me, attachments=[("anchors.md", NOTES)])
-    said = "".join(message.content for message in said_anywhere(world, other))
-    assert "anchors.md" in said
-    assert "ready" in said
 
-    question = f"{world.me} Which ship carries the spare anchor?"
-    await world.person.send(other, question)
-    assert "Amber Gull" in said_anywhere(world, other)[-1].content
-    await world.person.send(world.channel, question)
-    assert "Amber Gull" not in said_anywhere(world, world.channel)[-1].content
+async def test_both_platforms_are_answered_at_once(team: Team) -> None:
+    discord = team.discord
+    question = discord.person.ask(discord.channel, LAPTOP)
+    ts = await team.slack.mention(LAPTOP)
+    there = await team.slack.reply(lambda text: any(end in text for end in ENDS), ts)
+    here = await team.reply(question.id)
+    assert "two hours" in here.content
+    assert "two hours" in there.text
+
+
+async def test_a_file_is_learned_for_its_channel_alone(team: Team) -> None:
+    discord = team.discord
+    fleet = discord.add_channel("fleet")
+    discord.person.say(fleet, "our anchors", files=[NOTES])
+    await discord.until(lambda: [m for m in discord.said(fleet) if "ready" in m.content])
+
+    typed = discord.person.type(fleet, "forget", "document", "anch")
+    choices = await discord.until(lambda: typed.autocomplete_choices or [])
+    assert [choice["value"] for choice in choices] == ["anchors.md"]
+
+    question = discord.person.ask(fleet, GULL)
+    assert "Amber Gull" in (await team.reply(question.id)).content
+
+    outside = discord.person.ask(discord.channel, GULL)
+    assert "Amber Gull" not in (await team.reply(outside.id)).content
+    ts = await team.slack.mention(GULL)
+    elsewhere = await team.slack.reply(lambda text: any(end in text for end in ENDS), ts)
+    assert "Amber Gull" not in elsewhere.text

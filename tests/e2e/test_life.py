@@ -25,7 +25,7 @@ def test_what_was_learned_outlives_every_way_to_stop(tmp_path: Path) -> None:
     (bot.watched / "desk.md").write_text(HEADING + FACT, encoding="utf-8")
     bot.start()
     assert bot.process is not None
-    bot.process.wait_for("folder watched: .*added=1")
+    bot.process.wait_for(r"folder watched: .*\b1 added")
     api = bot.data / "api.json"
     assert stat.S_IMODE(api.stat().st_mode) == 0o600
     known = bot.json("sources")

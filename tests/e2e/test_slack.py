@@ -43,7 +43,7 @@ async def team(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Team]:
         (bot.watched / "pier.md").write_text(PIER, encoding="utf-8")
         await asyncio.to_thread(bot.start)
         assert bot.process is not None
-        await asyncio.to_thread(bot.process.wait_for, "folder watched: .*added=")
+        await asyncio.to_thread(bot.process.wait_for, "folder watched: .*[1-9] added")
         await slack.until(lambda: slack.connections)
         try:
             yield Team(slack, bot)
