@@ -12,6 +12,7 @@ import aiohttp
 
 from bot.adapters.local import ADDRESS_FILE, running_bot
 from bot.app import database_url, opened
+from bot.messages import PlatformError
 from bot.models import cache_of, list_models
 from bot.settings import Settings, SettingsError
 from rag.errors import TeamglmError
@@ -32,7 +33,7 @@ async def examine(settings: Settings) -> dict[str, Any]:
     for name, check in _CHECKS.items():
         try:
             detail, ok = await check(settings), True
-        except (CheckFailed, TeamglmError, SettingsError, OSError) as error:
+        except (CheckFailed, PlatformError, TeamglmError, SettingsError, OSError) as error:
             detail, ok = str(error), False
         checks.append({"name": name, "ok": ok, "detail": detail})
     return {"ok": all(check["ok"] for check in checks), "checks": checks}
@@ -107,11 +108,15 @@ async def _discord(settings: Settings) -> str:
     token = settings.secrets.discord_bot_token
     if token is None:
         return "off: DISCORD_BOT_TOKEN is not set"
-    base = (settings.discord.api_url or "https://discord.com/api/v10").rstrip("/")
-    answer = await _fetch("GET", f"{base}/users/@me", f"Bot {token.get_secret_value()}")
-    if "id" not in answer:
-        raise CheckFailed(f"Discord refuses the token ({answer.get('message')}): reset it")
-    return str(answer.get("username"))
+    from bot.adapters.discord_check import check
+
+    chosen = settings.discord
+    ok, detail = await check(
+        token.get_secret_value(), chosen.api_url, message_content=chosen.message_content
+    )
+    if not ok:
+        raise CheckFailed(detail)
+    return detail
 
 
 async def _fetch(method: str, address: str, authorization: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ async def watch_heartbeats(
             socket = shard._parent.ws
             beat = socket._keep_alive
             # It notes a heartbeat after sending it, which may be after the answer has come.
-            if beat is None or beat._last_send - beat._last_ack < beat.interval / 2:
+            if beat is None or beat._last_send - beat._last_ack < (beat.interval or 0) / 2:
                 unanswered.pop(shard.id, None)
                 continue
             since = unanswered.setdefault(shard.id, beat._last_send)

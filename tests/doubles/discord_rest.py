@@ -14,12 +14,14 @@ from aiohttp import web
 from simcord.backend import Backend
 from simcord.backend.access import channel_accessible
 from simcord.backend.errors import BackendError
+from simcord.backend.models import Guild
 from simcord.enums import ChannelType
 from simcord.http import router
 
 from tests.doubles.discord_schema import fault_of_request
 
 PREFIX = "/api/v10"
+_CONTENT_INTENT = 1 << 19
 _BY_TOKEN = ("/interactions/", "/webhooks/")
 
 
@@ -155,6 +157,8 @@ class Rest:
                     "max_concurrency": 1,
                 },
             }
+        if call.path == "/users/@me/guilds":
+            return [self._membership(guild) for guild in self.backend.guilds.values()]
         if call.body is not None and (fault := fault_of_request(call.method, call.path, call.body)):
             self.wrong.append(f"{call.method} {call.path}: {fault}")
             raise BackendError(400, 50035, f"Invalid Form Body: {fault}")
@@ -172,10 +176,25 @@ class Rest:
             message_content_access=self._reads_content,
         )
         answer = self._shape(json.loads(json.dumps(answer)))
+        if call.path == "/oauth2/applications/@me":
+            answer["flags"] = _CONTENT_INTENT if self._reads_content else 0
         if nonce is not None:
             answer["nonce"] = nonce[1]
             self._nonces[nonce] = answer
         return answer
+
+    def _membership(self, guild: Guild) -> dict[str, Any]:
+        """Return what a bot's own list of servers says of one."""
+        permissions = self.backend.compute_permissions(guild.id, self.backend.bot_user.id)
+        return {
+            "id": str(guild.id),
+            "name": guild.name,
+            "icon": None,
+            "banner": None,
+            "owner": False,
+            "permissions": str(permissions),
+            "features": [],
+        }
 
     def _nonce(self, call: Call) -> tuple[int, str] | None:
         """Return what must not be sent twice, where the call says so."""
