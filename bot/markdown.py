@@ -196,8 +196,7 @@ def write(block: Block, escape: Escape, *, tables: bool) -> str:
     """Return a block as Markdown; where a platform has no `tables`, one is drawn in a fence."""
     match block:
         case Code(text, language):
-            fence = "`" * max(3, 1 + _longest_run(text))
-            return f"{fence}{language}\n{inert(text)}\n{fence}"
+            return f"```{language}\n{inert(text)}\n```"
         case Table(rows) if tables:
             lines = ["| " + " | ".join(_cell(cell, escape) for cell in row) + " |" for row in rows]
             lines.insert(1, "|" + " --- |" * len(rows[0]))
@@ -212,8 +211,12 @@ def write(block: Block, escape: Escape, *, tables: bool) -> str:
 
 
 def inert(code: str) -> str:
-    """Return what stands in code without mentions and addresses; markup is off there already."""
-    return regex.sub(r"<(?=[@#!])|@(?=everyone|here|channel)|:(?=//)", rf"\g<0>{_JOINER}", code)
+    """Return what stands in code without mentions and addresses, and without what could end it.
+
+    Markup is off there already; not every platform knows fences of more than three marks.
+    """
+    active = r"<(?=[@#!])|@(?=everyone|here|channel)|:(?=//)|`(?=`)"
+    return regex.sub(active, rf"\g<0>{_JOINER}", code)
 
 
 def _inline(spans: Sequence[Span], escape: Escape) -> Iterator[str]:
@@ -229,7 +232,7 @@ def _inline(spans: Sequence[Span], escape: Escape) -> Iterator[str]:
         core = span.text.strip()
         before, _, after = span.text.partition(core)
         if "code" in span.styles:
-            tick = "`" * (1 + _longest_run(core))
+            tick = "``" if "`" in core else "`"
             pad = " " if core[0] == "`" or core[-1] == "`" else ""
             yield f"{before}{tick}{pad}{inert(core).replace(chr(10), ' ')}{pad}{tick}{after}"
             continue
@@ -242,10 +245,6 @@ def _inline(spans: Sequence[Span], escape: Escape) -> Iterator[str]:
 
 def _is_sign(character: str) -> bool:
     return unicodedata.category(character)[0] in "PS"
-
-
-def _longest_run(text: str) -> int:
-    return max(map(len, regex.findall("`+", text)), default=0)
 
 
 def _cell(text: str, escape: Escape) -> str:

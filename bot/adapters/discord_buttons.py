@@ -95,8 +95,8 @@ class Buttons:
                 case "share":
                     await self._share(interaction)
                 case "rate":
-                    options = {"rating": about[0]}
-                    await self._whisper(interaction, "rate", about[1], options)
+                    options = {"thumb": about[0], "reply": about[1]}
+                    await self._whisper(interaction, "rate", "", options)
                 case "forget":
                     await self._forget(interaction, about[0])
                 case "keep" | "leave":

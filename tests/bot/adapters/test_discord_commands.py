@@ -233,8 +233,8 @@ async def test_an_answer_is_rated(team: Team) -> None:
     _, answer = await team.answered()
     await team.shown(team.person.press(answer, "👎"))
     request = team.handle.requests[-1]
-    assert (request.command, request.options["rating"]) == ("rate", "down")
-    assert request.text == team.handle.requests[0].id
+    assert request.command == "rate"
+    assert request.options == {"thumb": "down", "reply": team.handle.requests[0].id}
 
 
 async def test_an_answer_is_regenerated_in_its_place(team: Team) -> None:
