@@ -1,0 +1,1 @@
+"""Makes docs/transcripts.md: what people see, from what the doubles recorded."""
