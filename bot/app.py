@@ -352,6 +352,7 @@ def _platforms(
             handle,
             app.inbox,
             token=secrets.discord_bot_token.get_secret_value(),
+            fetch=app.fetcher.fetch,
             api_url=settings.discord.api_url,
             gateway_url=settings.discord.gateway_url,
             message_content=settings.discord.message_content,

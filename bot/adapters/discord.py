@@ -16,7 +16,7 @@ from discord.http import Route
 
 from bot.adapters.discord_bot import DiscordBot, Manners
 from bot.adapters.discord_files import download
-from bot.messages import Attachment, Handle, Inbox, PlatformError
+from bot.messages import Attachment, Fetch, Handle, Inbox, PlatformError
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +46,7 @@ class DiscordAdapter:
         inbox: Inbox,
         *,
         token: str,
+        fetch: Fetch,
         api_url: str | None = None,
         gateway_url: str | None = None,
         message_content: bool = False,
@@ -57,6 +58,7 @@ class DiscordAdapter:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._token = token
+        self._fetch = fetch
         self._api_url = api_url
         self._gateway_url = gateway_url
 
@@ -110,5 +112,5 @@ class DiscordAdapter:
             ) from error
 
     async def download(self, attachment: Attachment, path: Path, limit: int) -> None:
-        """Write an attachment's bytes to `path`; raise `AttachmentError`."""
-        await download(self.client, attachment, path, limit, self._api_url)
+        """Write an attachment's bytes to `path`; raise what a reply can explain."""
+        await download(self.client, self._fetch, attachment, path, limit, self._api_url)

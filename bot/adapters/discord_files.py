@@ -11,18 +11,22 @@ from urllib.parse import urlsplit
 import aiohttp
 import discord
 
-from bot.messages import Attachment, AttachmentError
+from bot.messages import Attachment, AttachmentError, Fetch
 from bot.transcript import Said, transcript
 
-CDN_HOSTS = frozenset({"cdn.discordapp.com", "media.discordapp.net"})
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
-_BLOCK = 1 << 16
+_ORIGINS = ("https://cdn.discordapp.com", "https://media.discordapp.net")
+_GONE = (403, 404)
 
 
 async def download(
-    client: discord.Client, attachment: Attachment, path: Path, limit: int, api_url: str | None
+    client: discord.Client,
+    fetch: Fetch,
+    attachment: Attachment,
+    path: Path,
+    limit: int,
+    api_url: str | None,
 ) -> None:
-    """Write an attachment's bytes to `path`; raise `AttachmentError`.
+    """Write an attachment's bytes to `path`; raise `AttachmentError`, or what `fetch` raises.
 
     It is a file's address and message (`https://…#channel/message`; an address that has expired is
     asked for anew), what a message says (`text#channel/message`) or a thread (`thread#id`).
@@ -34,12 +38,23 @@ async def download(
             await _write(path, message.clean_content, limit)
         elif what == "thread":
             await _write(path, await _thread(client, int(where), limit), limit)
-        elif not await fetch(what, path, limit, api_url):
+        elif await _status(fetch, what, path, limit, api_url) in _GONE:
             fresh = _fresh_url(await _message(client, where), what) if where else None
-            if fresh is None or not await fetch(fresh, path, limit, api_url):
+            if fresh is None or await _status(fetch, fresh, path, limit, api_url) in _GONE:
                 raise AttachmentError("unreadable", "Discord no longer has the file")
     except (discord.HTTPException, aiohttp.ClientError, TimeoutError) as error:
         raise AttachmentError("unreadable", f"Discord did not send the file: {error}") from error
+
+
+async def _status(fetch: Fetch, url: str, path: Path, limit: int, api_url: str | None) -> int:
+    """Write what stands at one of Discord's addresses, or beside `api_url`; return the status."""
+    api = urlsplit(api_url or "")
+    own = [f"{api.scheme}://{api.netloc}"] if api_url else []
+    # These addresses are signed: the token is nobody else's business.
+    found = await fetch(url, path, limit, origins=_ORIGINS, own=own)
+    if found.status != 200 and found.status not in _GONE:
+        raise AttachmentError("unreadable", f"Discord answered {found.status}")
+    return found.status
 
 
 async def _message(client: discord.Client, where: str) -> discord.Message:
@@ -82,40 +97,3 @@ async def _write(path: Path, text: str, limit: int) -> None:
     if len(content) > limit:
         raise AttachmentError("too_large", f"more than {limit} bytes")
     await asyncio.to_thread(path.write_bytes, content)
-
-
-async def fetch(url: str, path: Path, limit: int, api_url: str | None) -> bool:
-    """Write what stands at `url` to `path`; return False if Discord says it is gone or expired.
-
-    Raise `AttachmentError` past `limit` bytes, and for an address that is neither on Discord's CDN
-    nor beside the configured `api_url`.
-    """
-    if not _may_fetch(url, api_url):
-        raise AttachmentError("unreadable", "the file is not at one of Discord's addresses")
-    # A session of its own: these addresses are signed, and the token is nobody else's business.
-    timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=30)
-    async with (
-        aiohttp.ClientSession(timeout=timeout) as session,
-        session.get(url, allow_redirects=False) as response,
-    ):
-        if response.status in (403, 404):
-            return False
-        if response.status != 200:
-            raise AttachmentError("unreadable", f"Discord answered {response.status}")
-        written = 0
-        with await asyncio.to_thread(path.open, "wb") as file:
-            async for block in response.content.iter_chunked(_BLOCK):
-                written += len(block)
-                if written > limit:
-                    raise AttachmentError("too_large", f"more than {limit} bytes")
-                await asyncio.to_thread(file.write, block)
-    return True
-
-
-def _may_fetch(url: str, api_url: str | None) -> bool:
-    address = urlsplit(url)
-    if address.scheme == "https" and address.hostname in CDN_HOSTS:
-        return True
-    ours = urlsplit(api_url or "")
-    safe = ours.scheme == "https" or ours.hostname in _LOOPBACK
-    return safe and (address.scheme, address.netloc) == (ours.scheme, ours.netloc)

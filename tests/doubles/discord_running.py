@@ -13,6 +13,7 @@ from discord.http import Route
 from bot.adapters.discord import DiscordAdapter
 from bot.messages import Citation, Handle, Inbox, Reply, ReplyChunk, ReplyEvent, Request, Status
 from bot.messages import Sources as Found
+from rag.fetch import Fetcher
 from tests.bot.inboxes import MemoryInbox
 from tests.doubles.discord_wire import DiscordDouble
 
@@ -82,6 +83,7 @@ async def running(
         handle,
         inbox or MemoryInbox(),
         token=double.token,
+        fetch=Fetcher().fetch,
         api_url=double.api_url,
         gateway_url=double.gateway_url,
         **options,
