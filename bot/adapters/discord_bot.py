@@ -167,6 +167,8 @@ class DiscordBot(discord.AutoShardedClient):
         self._messages.setdefault(event.id, message)
         if await self.accept(event):
             self.aside(self._type(channel))
+        else:
+            self._messages.pop(event.id, None)
 
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
         """Have a question that was changed answered anew."""
@@ -183,7 +185,8 @@ class DiscordBot(discord.AutoShardedClient):
         edition = str(int(message.edited_at.timestamp() * 1000))
         event = _event(message, channel, "edited", {"follows_up": bool(known)}, edition)
         self._messages.setdefault(event.id, message)
-        await self.accept(event)
+        if not await self.accept(event):
+            self._messages.pop(event.id, None)
 
     async def on_raw_message_delete(self, payload: discord.RawMessageDeleteEvent) -> None:
         """Take back what was answered to a message that is deleted."""

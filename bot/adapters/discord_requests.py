@@ -106,6 +106,8 @@ def to_requests(
             id=f"{message.id}:{command}",
             command=command,
             text=names_text if command == "offer" else "",
+            # A file says nothing: its receipt is in the language of the server.
+            language=_language_of_server(channel),
             attachments=files,
             address=address,
         )
@@ -168,6 +170,12 @@ def to_command(
 def language_of(interaction: discord.Interaction[Any]) -> Language:
     """Return the language of the person's own Discord, as far as the bot speaks it."""
     return "zh" if interaction.locale.value.startswith("zh") else "en"
+
+
+def _language_of_server(channel: Any) -> Language | None:
+    if channel.guild is None:
+        return None
+    return "zh" if channel.guild.preferred_locale.value.startswith("zh") else "en"
 
 
 def thread_name(text: str) -> str:

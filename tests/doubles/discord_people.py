@@ -171,11 +171,6 @@ class Person:
             return None
         return self._backend.messages[interaction.channel_id].get(interaction.message_id)
 
-    def further(self, interaction: Interaction) -> list[Message]:
-        """Return the further messages of an interaction."""
-        kept = self._backend.messages[interaction.channel_id]
-        return [kept[id] for id in interaction.followup_ids if id in kept]
-
     def _command(self, channel: Channel, name: str, kind: AppCommandType) -> dict[str, Any]:
         found = self._backend.find_command(name, channel.guild_id, type=kind)
         assert found is not None, (name, list(self._backend.commands.get(None, {})))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import fnmatch
 import io
 import json
@@ -79,8 +78,6 @@ class Rest:
         self.shards = 1
         self.blocked: set[int] = set()
         """People who take no direct messages."""
-        self.holding: asyncio.Event | None = None
-        """Calls wait for it, where it is there."""
         self._token = token
         self._shape = shape
         self._changed = changed
@@ -93,8 +90,6 @@ class Rest:
         body, files = await _read(request)
         call = Call(request.method, path, body)
         self.calls.append(call)
-        if self.holding is not None:
-            await self.holding.wait()
         fault = self._fault(call)
         if fault is not None and not fault.accepted:
             return self._break(request, call, fault)

@@ -57,7 +57,9 @@ async def test_d1_every_event_is_answered_once_however_often_it_comes(
         await bot.start(environment(double))
         await double.connected()
         asked: list[Message] = []
-        for case in cases("D1", "Discord's events repeated and shuffled", full=125, sample=1):
+        for case in cases(
+            "D1", "Discord's events, eight at a time, repeated and shuffled", full=125, sample=1
+        ):
             questions = [double.person.ask(double.channel, f"Is it {n}?") for n in range(8)]
             again = [each for each in questions for _ in range(case.chance.randint(0, 3))]
             again += asked[-3:]

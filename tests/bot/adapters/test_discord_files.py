@@ -101,6 +101,15 @@ async def test_a_file_with_a_question_is_learned_before_the_question_is_answered
     assert len(double.said(double.channel)) == 1
 
 
+async def test_a_receipt_is_in_the_language_of_the_server(
+    double: DiscordDouble, handle: Script, adapter: DiscordAdapter
+) -> None:
+    double.backend.edit_guild(double.guild.id, {"preferred_locale": "zh-CN"})
+    double.person.say(double.channel, "", files=[PDF])
+    await double.until(lambda: handle.requests)
+    assert handle.requests[0].language == "zh"
+
+
 async def test_pictures_are_learned_only_where_the_bot_is_asked_to(
     double: DiscordDouble, handle: Script, adapter: DiscordAdapter
 ) -> None:
