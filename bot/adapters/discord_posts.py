@@ -216,7 +216,7 @@ class Original:
     async def find(self, mark: str) -> str | None:
         """Look for a response; where only one person sees it, later ones can't be looked for."""
         if self.private and not mark.endswith("/0"):
-            raise Refused("what only one person sees can't be looked for")
+            return None  # Discord lists nowhere what only one person sees
         try:
             with translated():
                 return await self._first() if mark.endswith("/0") else await self._further(mark)

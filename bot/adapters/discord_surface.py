@@ -63,9 +63,12 @@ class DiscordSurface:
         texts[0] = head + texts[0]
         *first, last = texts
         citations = view.reply.citations if view.reply is not None else ()
+        below = buttons(request, view.reply, language)
+        if first:  # what needs the whole answer in one message
+            below = [each for each in below if each.does != "share" and "quoted" not in each.about]
         return [
             *(Shown(text, language=language) for text in first),
-            Shown(last, tuple(buttons(request, view.reply, language)), citations, language),
+            Shown(last, tuple(below), citations, language),
         ]
 
     async def edit(self, reference: str, content: Shown) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import discord
 import pytest
 from simcord.backend.models import Message
 
@@ -103,6 +104,39 @@ async def test_d3_a_killed_process_loses_nothing_and_repeats_nothing(
             again = double.person.ask(double.channel, "And now?")
             await one_each(double, [question, again])
             await bot.kill()
+
+
+async def test_d3_a_command_is_answered_once_after_a_kill(nursery: Nursery, tmp_path: Path) -> None:
+    # Before it is kept, Discord itself tells the person that the command has failed.
+    places = [place for place in PLACES if place != "add:before"]
+    for case in cases("D3", "Discord's commands, the bot killed", full=60, sample=1):
+        async with DiscordDouble(patience=60) as double:
+            bot = Bot(nursery, tmp_path / f"command-{case.number}")
+            await bot.start(environment(double), CRASH_AT=case.chance.choice(places))
+            await double.connected()
+            public = case.chance.random() < 0.5
+            double.person.slash(double.channel, "ask", question="Is it?", public=public)
+            await bot.ended()
+            await bot.start(environment(double))
+            await double.until(lambda: whole(double))
+            (answer,) = everything(double)
+            assert "…" not in answer.content
+            assert answer.is_ephemeral or public or answer.channel_id == double.person.direct.id
+            await bot.kill()
+
+
+def everything(double: DiscordDouble) -> list[Message]:
+    """Return all that the bot says, wherever, and to whomever it is shown."""
+    said = [m for kept in double.backend.messages.values() for m in kept.values()]
+    return [m for m in said if m.author_id == double.me and m.type in (0, 19, 20)]
+
+
+def whole(double: DiscordDouble) -> bool:
+    """Tell whether there is something, and nothing that is still being written."""
+    said = everything(double)
+    loading = discord.MessageFlags(loading=True).value
+    writing = [m for m in said if m.flags & loading or "teamglm/stop" in str(m.components)]
+    return bool(said) and not writing
 
 
 def ask_somewhere(double: DiscordDouble, case: Case) -> Message:

@@ -276,6 +276,22 @@ async def test_a_private_answer_is_shared_with_the_channel(team: Team) -> None:
     assert len(team.handle.asked()) == 1
 
 
+async def test_a_private_answer_of_several_messages_offers_only_what_needs_none_of_them(
+    team: Team,
+) -> None:
+    text = "Everyone has 25 days of leave. " * 100
+    team.handle.scripts["ask"] = [Reply("answer", text, "en")]
+    asked = team.person.slash(team.channel, "ask", question="How many days?")
+    await team.discord.until(lambda: asked.followup_ids)
+    kept = team.discord.backend.messages[team.channel.id]
+    last = await team.discord.until(lambda: kept.get(asked.followup_ids[-1]))
+    assert last.is_ephemeral
+    shown = str(last.components)
+    assert "teamglm/rate" in shown
+    assert "teamglm/share" not in shown
+    assert "teamglm/again" not in shown
+
+
 async def test_buttons_work_after_a_restart() -> None:
     inbox, handle = MemoryInbox(), Script()
     async with DiscordDouble() as discord:
