@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 
 Interaction = discord.Interaction[Any]
 
+WRITTEN = {
+    "ask": "/ask",
+    "search": "/search",
+    "summarise": "/summarise",
+    "sources": "/sources",
+    "forget": "/forget",
+    "index": "/reindex",
+    "status": "/status",
+    "help": "/help",
+}
+"""How the commands are given here."""
+
 
 class Translator(app_commands.Translator):
     """Gives Discord the Chinese names and descriptions."""
@@ -122,7 +134,8 @@ def _about(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:
 
     @tree.command(name=locale_str("help"), description=locale_str("What the bot can do here"))
     async def help_(interaction: Interaction) -> None:
-        await bot.command(interaction, "help", "", private=True)
+        options = {"commands": WRITTEN}
+        await bot.command(interaction, "help", "", private=True, options=options)
 
 
 def _menus(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:

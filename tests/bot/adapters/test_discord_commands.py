@@ -112,6 +112,13 @@ async def test_every_command_reaches_its_handler(
     assert response.body["type"] == 5  # deferred, before any work
 
 
+async def test_help_tells_how_the_commands_are_given_here(team: Team) -> None:
+    await team.shown(team.person.slash(team.channel, "help"))
+    written = team.handle.requests[0].options["commands"]
+    here = {"/" + name for name, kind in team.discord.backend.commands[None] if kind == 1}
+    assert {each for each in written.values() if each.startswith("/")} == here
+
+
 async def test_a_file_can_be_summarised(team: Team) -> None:
     file = ("report.pdf", b"%PDF-1.7")
     await team.shown(team.person.slash(team.channel, "summarise", file=file))
@@ -285,6 +292,7 @@ async def test_a_private_answer_of_several_messages_offers_only_what_needs_none_
     await team.discord.until(lambda: asked.followup_ids)
     kept = team.discord.backend.messages[team.channel.id]
     last = await team.discord.until(lambda: kept.get(asked.followup_ids[-1]))
+    assert last is not None
     assert last.is_ephemeral
     shown = str(last.components)
     assert "teamglm/rate" in shown
