@@ -76,6 +76,8 @@ class DiscordAdapter:
                 sleep=sleep,
             )
 
+        # Its warnings that it can't speak in voice channels are nobody's concern here.
+        discord.VoiceClient.warn_nacl = discord.VoiceClient.warn_dave = False
         self._connection = connection
         self.client = connection(message_content=message_content)
 
