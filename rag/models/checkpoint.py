@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 from collections.abc import Iterable, Iterator
@@ -14,6 +15,8 @@ from safetensors import SafetensorError, safe_open
 from rag.errors import ModelFailed, ModelMissing
 
 INDEX = "model.safetensors.index.json"
+_MAKES_A_MODEL = {".json", ".safetensors", ".model", ".txt"}
+_BLOCK, _BLOCKS = 1 << 16, 32
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -84,6 +87,23 @@ def tensors(files: Iterable[Path]) -> Iterator[tuple[str, torch.Tensor]]:
                 del tensor
         except (SafetensorError, OSError) as error:
             raise ModelFailed(f"The weights in {file} cannot be read: {error}") from error
+
+
+def fingerprint(folder: Path) -> str:
+    """Return twelve letters that change when the model in a folder does; "" if there is none.
+
+    Of large files only the size and some blocks are read, so that it takes no time worth naming.
+    """
+    digest = hashlib.sha256()
+    files = [file for file in folder.rglob("*") if file.suffix in _MAKES_A_MODEL and file.is_file()]
+    for file in sorted(files):
+        size = file.stat().st_size
+        digest.update(f"{file.relative_to(folder).as_posix()}\0{size}\0".encode())
+        with file.open("rb") as stream:
+            for at in range(0, size, max(_BLOCK, size // _BLOCKS)):
+                stream.seek(at)
+                digest.update(stream.read(_BLOCK))
+    return digest.hexdigest()[:12] if files else ""
 
 
 def _remedy(folder: Path, source: str) -> str:

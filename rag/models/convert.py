@@ -40,17 +40,20 @@ _Weights = Iterable[tuple[str, torch.Tensor]]
 
 def convert(source: Path, target: Path, *, generation: Generation | None = None) -> str:
     """Write `target`, a folder of safetensors in transformers' layout, from a published ChatGLM
-    folder, of pickles too; return a sentence that says what it is.
+    folder, or from any folder of pickles; return a sentence that says what it is.
 
     Pickles are read without running what is in them. Raise `ModelMissing` or `ModelFailed`.
     """
     original = read_config(source)
-    if original.get("model_type") != "chatglm":
-        raise ModelFailed(
-            f"{source} is not a ChatGLM folder but {original.get('model_type')!r}: only those can "
-            "be converted."
-        )
     weights = _read(source)
+    if original.get("model_type") != "chatglm":
+        if any(source.glob("*.safetensors")):
+            raise ModelFailed(
+                f"{source} is not ChatGLM but {original.get('model_type')!r}, in safetensors: "
+                "there is nothing to convert."
+            )
+        _write(source, target, original, weights)
+        return f"{target} has the same weights in safetensors."
     if is_first_generation(original):
         config = {name: value for name, value in original.items() if name != "auto_map"}
         _write(source, target, config, first_generation_tensors(weights))
@@ -138,7 +141,8 @@ def _read(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
                 "whom you trust."
             ) from error
         for name in list(state):
-            yield name, state.pop(name)
+            # A copy: two names of one tensor can't be written, and the file may be mapped.
+            yield name, state.pop(name).clone()
 
 
 def _load(file: Path) -> dict[str, torch.Tensor]:
@@ -176,6 +180,10 @@ def _write(
         for file in source.iterdir():
             if file.is_file() and file.name not in _LEFT and not file.name.endswith(_LEFT_ENDS):
                 shutil.copyfile(file, draft / file.name)
+        # A sentence-transformers folder has its parts' settings in folders of their own.
+        for file in source.glob("*/config.json"):
+            (draft / file.parent.name).mkdir()
+            shutil.copyfile(file, draft / file.parent.name / file.name)
         _dump(draft / "config.json", config)
         _save(draft, weights)
         finish(draft)

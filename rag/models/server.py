@@ -19,6 +19,13 @@ from pydantic import Field, SecretStr
 
 from rag.errors import ModelFailed, ModelMissing
 from rag.language import HAN
+from rag.models.server_errors import (
+    broken_off,
+    not_understood,
+    refused,
+    timed_out,
+    unreachable,
+)
 from rag.models.streaming import StreamedChat
 
 _HAN = re.compile(f"[{HAN}]")
@@ -45,6 +52,10 @@ class ServerChat(StreamedChat, BaseChatOpenAI):
     name_shown: str = ""
     context_window: int = Field(default=8192, gt=0)
     """Tokens of prompt and answer together, as the server was started with."""
+    silence: float = Field(default=60.0, gt=0)
+    """Seconds that the server may say nothing for."""
+    key_name: str = "OPENAI_API_KEY"
+    """The environment variable that the key came from, for who has to set it."""
 
     def load(self) -> None:
         """Do nothing: the server may start after the bot, and every question asks it anew."""
@@ -97,7 +108,7 @@ class ServerChat(StreamedChat, BaseChatOpenAI):
                 progress.note(chunk)
                 yield chunk
             if not progress.finished:
-                raise self._broken_off()
+                raise broken_off(str(self.openai_api_base))
 
     async def _astream(
         self,
@@ -117,64 +128,31 @@ class ServerChat(StreamedChat, BaseChatOpenAI):
                     progress.note(chunk)
                     yield chunk
             if not progress.finished:
-                raise self._broken_off()
+                raise broken_off(str(self.openai_api_base))
 
     @contextmanager
     def _plainly(self) -> Iterator[_Progress]:
         """Turn what can go wrong between us and the server into a sentence."""
-        server = f"The server at {self.openai_api_base}"
+        address = str(self.openai_api_base)
         progress = _Progress()
         try:
             yield progress
         except openai.APITimeoutError as error:
-            raise self._timed_out() from error
+            raise timed_out(address, self.silence) from error
         except openai.APIConnectionError as error:
             if progress.begun:
-                raise self._broken_off() from error
-            raise ModelFailed(
-                f"{server} can't be reached: start it, or correct base_url in config.yaml."
-            ) from error
+                raise broken_off(address) from error
+            raise unreachable(address) from error
         except openai.APIStatusError as error:
-            raise self._refused(error) from error
+            raise refused(address, self.model_name, self.key_name, error) from error
         except (TimeoutError, httpx.TimeoutException) as error:
-            raise self._timed_out() from error
+            raise timed_out(address, self.silence) from error
         except httpx.HTTPError as error:
-            raise self._broken_off() from error
+            raise broken_off(address) from error
         except openai.APIError as error:
-            raise ModelFailed(f"{server} failed: {error.message[:200]}") from error
+            raise ModelFailed(f"The server at {address} failed: {error.message[:200]}") from error
         except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise ModelFailed(
-                f"{server} answered something that isn't a chat completion: is base_url right?"
-            ) from error
-
-    def _broken_off(self) -> ModelFailed:
-        return ModelFailed(
-            f"The server at {self.openai_api_base} broke off before the answer was complete: ask "
-            "again, and look at the server's log if it happens often."
-        )
-
-    def _timed_out(self) -> ModelFailed:
-        return ModelFailed(
-            f"The server at {self.openai_api_base} didn't answer within {self.request_timeout:g} "
-            "seconds: try again, or raise the model's timeout in config.yaml."
-        )
-
-    def _refused(self, error: openai.APIStatusError) -> ModelFailed | ModelMissing:
-        server, status = f"The server at {self.openai_api_base}", error.status_code
-        if status in {401, 403}:
-            return ModelFailed(f"{server} doesn't accept the key: set OPENAI_API_KEY.")
-        if status == 404:
-            return ModelMissing(
-                f"{server} has no model {self.model_name!r} (or isn't OpenAI-compatible): correct "
-                "base_url and the model's name in config.yaml."
-            )
-        if status == 429:
-            return ModelFailed(f"{server} is too busy or its quota is used up: try again later.")
-        if status >= 500:
-            return ModelFailed(
-                f"{server} failed (status {status}): try again, and look at the server's log."
-            )
-        return ModelFailed(f"{server} refused the request (status {status}): {error.message[:200]}")
+            raise not_understood(address) from error
 
 
 def server_chat(
@@ -182,6 +160,7 @@ def server_chat(
     base_url: str,
     model: str,
     api_key: str = "",
+    key_name: str = "OPENAI_API_KEY",
     name_shown: str = "",
     context_window: int = 8192,
     max_tokens: int = 512,
@@ -202,6 +181,8 @@ def server_chat(
         api_key=SecretStr(api_key or "none"),
         openai_proxy=None,
         context_window=context_window,
+        key_name=key_name,
+        silence=timeout,
         max_tokens=max_tokens,
         temperature=temperature,
         timeout=timeout,

@@ -200,6 +200,7 @@ def test_what_is_there_is_never_written_over(tmp_path: Path) -> None:
 def test_folder_that_cannot_be_converted_is_told_why(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     (tmp_path / "other/config.json").write_text('{"model_type": "qwen2"}')
+    (tmp_path / "other/model.safetensors").touch()
     for work in (convert, lambda a, b: quantise(a, b, 4)):
         with pytest.raises(ModelFailed, match="qwen2"):
             work(tmp_path / "other", tmp_path / "x")
