@@ -32,7 +32,7 @@ from bot.library import Cut, Library
 from bot.loading import Loading
 from bot.messages import Download, PlatformError, Reply, Request
 from bot.migrations import upgrade
-from bot.models import chat_model, embedding_model, embedding_model_of, ocr
+from bot.models import chat_model, embedding_model, embedding_model_of, ocr, reranker
 from bot.settings import Settings, trigger
 from bot.writer import Writer
 from rag.audience import PUBLIC
@@ -81,6 +81,7 @@ class App:
             cut=Cut(settings.splitter.name, settings.splitter.max_tokens),
             priority=self.priority,
             max_bytes=settings.limits.upload_megabytes << 20,
+            reranker=reranker(settings),
         )
         self.indexer, self.retriever = self.library.indexer, self.library.retriever
         self.pages = Pages(

@@ -25,7 +25,7 @@ from rag.ingest.splitters import Splitter, chunks, make_splitter
 from rag.models.embeddings import EmbeddingModel
 from rag.priority import Priority
 from rag.records import Records
-from rag.retrieval import Retriever
+from rag.retrieval import Reranker, Retriever
 from rag.store import PassageIndex
 
 log = logging.getLogger(__name__)
@@ -61,8 +61,10 @@ class Library:
         cut: Cut,
         priority: Priority,
         max_bytes: int,
+        reranker: Reranker | None = None,
     ) -> None:
         self.records = records
+        self._reranker = reranker
         self.model = wanted
         self.activity = Activity()
         self.followers: list[Callable[[EmbeddingModel], None]] = []
@@ -88,7 +90,9 @@ class Library:
             activity=self.activity,
             max_bytes=max_bytes,
         )
-        self.retriever = Retriever(records, self.index, wanted, embedder_key=wanted.key)
+        self.retriever = Retriever(
+            records, self.index, wanted, embedder_key=wanted.key, reranker=reranker
+        )
 
     def open(self) -> None:
         """Open the model and the index, and make whole what a crash left; blocking."""
@@ -96,6 +100,8 @@ class Library:
         if serving is not None and serving != self.model.key:
             self._stay_with(serving)
         self.model.load()
+        if self._reranker is not None:
+            self._reranker.load()
         self.index.open()
         self.indexer.recover()
 

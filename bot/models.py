@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bot.settings import (
     ChatGlmModel,
+    CrossEncoderModel,
     EmbeddedModel,
     GgufModel,
     ModelSettings,
@@ -21,6 +22,7 @@ from bot.settings import (
 )
 from rag.ingest.ocr import Ocr
 from rag.models.embedding_process import EmbeddingProcess
+from rag.models.embedding_recipes import Pooling
 from rag.models.embeddings import EmbeddingModel, SentenceTransformerEmbeddings
 from rag.models.manifest import EmbeddedModel as ManifestModel
 from rag.models.manifest import default_cache, load_manifest, locate, target
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from rag.models.llamacpp import LlamaCppChat
     from rag.models.local_chat import LocalChat
     from rag.models.server import ServerChat
+    from rag.retrieval import Reranker
 
     Chat = LlamaCppChat | LocalChat | ServerChat
 
@@ -81,11 +84,19 @@ def chat_model(settings: Settings) -> Chat:
             return LlamaCppChat(
                 model_path=path, name_shown=name, max_tokens=length, context_window=window
             )
-        case ChatGlmModel(path=path, device=device, dtype=dtype):
+        case ChatGlmModel() as glm:
             from rag.models.chatglm import ChatGLM
 
             return ChatGLM(
-                folder=path, name_shown=name, device=device, dtype=dtype, max_tokens=length
+                folder=glm.path,
+                name_shown=name,
+                device=glm.device,
+                dtype=glm.dtype,
+                template=glm.template,
+                context_window=glm.context_window,
+                memory=dict(glm.memory),
+                offload=glm.offload,
+                max_tokens=length,
             )
         case TransformersModel(path=path, device=device, dtype=dtype):
             from rag.models.transformers_chat import TransformersChat
@@ -96,17 +107,16 @@ def chat_model(settings: Settings) -> Chat:
         case ServerModel() as server:
             from rag.models.server import server_chat
 
-            if server.base_url is None:
-                raise SettingsError(f"The model {name} has no base_url: set it in config.yaml.")
-            key = settings.secrets.openai_api_key
             return server_chat(
-                base_url=server.base_url,
+                base_url=_address(server, name),
                 model=server.model,
-                api_key=key.get_secret_value() if key else "",
+                api_key=_key(settings, server),
+                key_name=server.key_env,
                 name_shown=name,
                 context_window=server.context_window,
                 max_tokens=length,
                 timeout=server.timeout,
+                max_retries=server.retries,
             )
         case _:
             raise SettingsError(f"{name} is no chat model: name another one as chat_model.")
@@ -120,11 +130,61 @@ def embedding_model(settings: Settings, named: str | None = None) -> EmbeddingMo
             entry = load_manifest().get(name)
             if entry is None or entry.role != "embedding":
                 raise SettingsError(f"{name} is no embedded embedding model: see `models list`.")
-            return _in_its_process(name, target(entry, cache_of(settings)), "auto")
-        case SentenceTransformersModel(path=path, device=device):
-            return _in_its_process(name, path, device)
+            # Its files are pinned by hash: its name tells them already.
+            return _in_its_process(name, target(entry, cache_of(settings)), key=name)
+        case SentenceTransformersModel() as folder:
+            return _in_its_process(
+                name,
+                folder.path,
+                device=folder.device,
+                pooling=folder.pooling,
+                query_prefix=folder.query_prefix,
+                passage_prefix=folder.passage_prefix,
+            )
+        case ServerModel() as server:
+            from rag.models.server_embeddings import ServerEmbeddings
+
+            return ServerEmbeddings(
+                name,
+                base_url=_address(server, name),
+                model=server.model,
+                api_key=_key(settings, server),
+                key_name=server.key_env,
+                query_prefix=server.query_prefix,
+                passage_prefix=server.passage_prefix,
+                timeout=server.timeout,
+                max_retries=server.retries,
+            )
         case _:
             raise SettingsError(f"{name} is no embedding model: name another as embedding_model.")
+
+
+def _address(server: ServerModel, name: str) -> str:
+    if server.base_url is None:
+        raise SettingsError(f"The model {name} has no base_url: set it in config.yaml.")
+    return server.base_url
+
+
+def _key(settings: Settings, server: ServerModel) -> str:
+    secrets = settings.secrets
+    key = secrets.server_keys.get(server.key_env)
+    if key is None and server.key_env == "OPENAI_API_KEY":
+        key = secrets.openai_api_key
+    return key.get_secret_value() if key else ""
+
+
+def reranker(settings: Settings) -> Reranker | None:
+    """Return the configured reranker, not loaded yet, or None; raise `SettingsError`."""
+    name = settings.reranker
+    if name is None:
+        return None
+    match model_settings(settings, name):
+        case CrossEncoderModel(path=path, device=device):
+            from rag.models.reranker import CrossEncoderReranker
+
+            return CrossEncoderReranker(name, path, device=device)
+        case _:
+            raise SettingsError(f"{name} is no reranker: name one with provider: cross-encoder.")
 
 
 def embedding_model_of(settings: Settings, key: str) -> EmbeddingModel | None:
@@ -149,9 +209,27 @@ def ocr(settings: Settings, pause: Callable[[], None]) -> Ocr | None:
     return Ocr(target(entry, cache_of(settings)), detection, pause=pause)
 
 
-def _in_its_process(name: str, folder: Path, device: str) -> EmbeddingModel:
-    make = partial(SentenceTransformerEmbeddings, name, folder, device=device)
-    return EmbeddingProcess(name, name, make)
+def _in_its_process(
+    name: str,
+    folder: Path,
+    *,
+    key: str = "",
+    device: str = "auto",
+    pooling: Pooling | None = None,
+    query_prefix: str | None = None,
+    passage_prefix: str | None = None,
+) -> EmbeddingModel:
+    make = partial(
+        SentenceTransformerEmbeddings,
+        name,
+        folder,
+        key=key,
+        device=device,
+        pooling=pooling,
+        query_prefix=query_prefix,
+        passage_prefix=passage_prefix,
+    )
+    return EmbeddingProcess(name, make().key, make)
 
 
 def list_models(settings: Settings) -> list[dict[str, Any]]:
@@ -183,7 +261,12 @@ def list_models(settings: Settings) -> list[dict[str, Any]]:
 
 
 def _used(settings: Settings) -> list[str]:
-    names = (settings.chat_model, settings.embedding_model, settings.ocr_model)
+    names = (
+        settings.chat_model,
+        settings.embedding_model,
+        settings.reranker,
+        settings.ocr_model,
+    )
     return [name for name in names if name is not None]
 
 

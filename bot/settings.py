@@ -27,6 +27,7 @@ from rag.audience import check_scope
 from rag.fetch import FetchError, page_name
 
 _PREFIX = "TEAMGLM_"
+_DEFAULT_KEY = "OPENAI_API_KEY"
 _INTERVAL = re.compile(r"every ([1-9]\d*) (second|minute|hour|day)s?")
 
 
@@ -53,12 +54,17 @@ class GgufModel(_Section):
 
 
 class ChatGlmModel(_Section):
-    """A ChatGLM2 or ChatGLM3 checkpoint folder of safetensors."""
+    """A ChatGLM checkpoint folder of safetensors, of any generation, quantised or not."""
 
     provider: Literal["chatglm"]
     path: Path
     device: str = "auto"
     dtype: str = "auto"
+    template: Literal["auto", "chatglm", "chatglm2", "chatglm3"] = "auto"
+    context_window: PositiveInt = 4096
+    memory: Mapping[int | str, int | str] = {}
+    """How much each device may hold, by accelerate's names, to spread the model over them."""
+    offload: Path | None = None
 
 
 class TransformersModel(_Section):
@@ -71,19 +77,37 @@ class TransformersModel(_Section):
 
 
 class ServerModel(_Section):
-    """A chat model behind an OpenAI-compatible server; the key is OPENAI_API_KEY."""
+    """A chat or embedding model behind an OpenAI-compatible server.
+
+    `key_env` names the environment variable of its key; prefixes are for embedding.
+    """
 
     provider: Literal["openai"]
     model: str
     base_url: str | None = None
+    key_env: str = Field(_DEFAULT_KEY, pattern="^[A-Z][A-Z0-9_]*$")
     context_window: PositiveInt = 8192
     timeout: float = Field(60, gt=0)
+    retries: int = Field(2, ge=0, le=10)
+    query_prefix: str | None = None
+    passage_prefix: str | None = None
 
 
 class SentenceTransformersModel(_Section):
-    """An embedding model folder of sentence-transformers."""
+    """An embedding model folder of sentence-transformers, or of transformers alone."""
 
     provider: Literal["sentence-transformers"]
+    path: Path
+    device: str = "auto"
+    pooling: Literal["mean", "cls", "max", "lasttoken"] | None = None
+    query_prefix: str | None = None
+    passage_prefix: str | None = None
+
+
+class CrossEncoderModel(_Section):
+    """A reranker's folder: it scores question and passage together."""
+
+    provider: Literal["cross-encoder"]
     path: Path
     device: str = "auto"
 
@@ -94,7 +118,8 @@ ModelSettings = Annotated[
     | ChatGlmModel
     | TransformersModel
     | ServerModel
-    | SentenceTransformersModel,
+    | SentenceTransformersModel
+    | CrossEncoderModel,
     Field(discriminator="provider"),
 ]
 
@@ -226,6 +251,8 @@ class Secrets(_Section):
     slack_app_token: SecretStr | None = None
     discord_bot_token: SecretStr | None = None
     openai_api_key: SecretStr | None = None
+    server_keys: Mapping[str, SecretStr] = {}
+    """The keys of servers that have one of their own, by their environment variables."""
     web_password: SecretStr | None = None
 
 
@@ -234,6 +261,7 @@ class Settings(_Section):
 
     chat_model: str
     embedding_model: str
+    reranker: str | None = None
     ocr_model: str | None = None
     models: Mapping[str, ModelSettings]
     models_cache: Path | None = None
@@ -313,6 +341,9 @@ def load_settings(
         for name in Secrets.model_fields
         if environment.get(name.upper() if name != "web_password" else "TEAMGLM_WEB_PASSWORD")
     }
+    values["secrets"]["server_keys"] = {
+        name: environment[name] for name in _key_names(values) if environment.get(name)
+    }
     if data:
         values["data"] = str(data.absolute())
     try:
@@ -335,9 +366,20 @@ def _take_addresses(values: dict[str, Any], environment: Mapping[str, str]) -> N
         if environment.get(name):
             _put(values, path, environment[name], name)
     if address := environment.get("OPENAI_BASE_URL"):
-        for model in (values.get("models") or {}).values():
-            if isinstance(model, dict) and model.get("provider") == "openai":
+        for model in _servers(values):
+            # A server with a key of its own has an address of its own too.
+            if model.get("key_env", _DEFAULT_KEY) == _DEFAULT_KEY:
                 model["base_url"] = address
+
+
+def _servers(values: dict[str, Any]) -> list[dict[str, Any]]:
+    models = values.get("models")
+    named = models.values() if isinstance(models, dict) else ()
+    return [m for m in named if isinstance(m, dict) and m.get("provider") == "openai"]
+
+
+def _key_names(values: dict[str, Any]) -> set[str]:
+    return {str(model["key_env"]) for model in _servers(values) if "key_env" in model}
 
 
 def _put(values: dict[str, Any], path: Sequence[str], text: str, origin: str) -> None:

@@ -6,7 +6,7 @@ import math
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,8 @@ _FEWEST = 8
 _RUNNER_UP = 5
 _KEPT_BACKGROUNDS = 32
 _ATTEMPTS = 5
+# So many of the best a reranker reads again: more gain little and take long.
+_RERANKED = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +112,30 @@ class Retrieval:
     """How rare each term of the question is, by term id."""
 
 
+class Reranker(Protocol):
+    """Reads a question and a passage together, which is slower and surer than comparing vectors."""
+
+    def load(self) -> None:
+        """Open it; blocking. Raise `ModelMissing` or `ModelFailed`."""
+
+    def score(self, question: str, passages: Sequence[str]) -> list[float]:
+        """Return how well each passage answers the question."""
+
+
 class Retriever:
     """Hybrid retrieval: meaning and keywords, fused where question and passage share a language."""
 
     def __init__(
-        self, records: Records, index: PassageIndex, embeddings: Embeddings, *, embedder_key: str
+        self,
+        records: Records,
+        index: PassageIndex,
+        embeddings: Embeddings,
+        *,
+        embedder_key: str,
+        reranker: Reranker | None = None,
     ) -> None:
         self._records = records
+        self._reranker = reranker
         self._index = index
         self._embeddings = embeddings
         self._embedder_key = embedder_key
@@ -156,7 +175,8 @@ class Retriever:
             np.array([language == asked for language in languages]),
         )
         order = sorted(range(len(rows)), key=lambda at: (-scores[at], rows[at]))
-        hits = tuple(Hit(passages[rows[at]], float(scores[at])) for at in order[:limit])
+        fused = [Hit(passages[rows[at]], float(scores[at])) for at in order]
+        hits = self._reranked(query, fused[: max(limit, _RERANKED)])[:limit]
         best = languages[order[0]]
         if len(usual[best]) < _FEWEST:
             return Retrieval(hits, None, rarities)
@@ -165,6 +185,15 @@ class Retriever:
         gate = SAME_LANGUAGE if best == asked else ACROSS_LANGUAGES
         found = signals(cosines[in_best], keywords[in_best], usual[best], possible)
         return Retrieval(hits, gate.confidence(found), rarities)
+
+    def _reranked(self, query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+        """Return the hits in the reranker's order and with its scores, if there is one."""
+        if self._reranker is None:
+            return tuple(hits)
+        texts = [embedded_text(hit.passage.section, hit.passage.text) for hit in hits]
+        scored = zip(self._reranker.score(query, texts), hits, strict=True)
+        rescored = [Hit(hit.passage, score) for score, hit in scored]
+        return tuple(sorted(rescored, key=lambda hit: -hit.score))
 
     def _candidates(
         self,

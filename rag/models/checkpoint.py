@@ -7,12 +7,12 @@ import json
 import shlex
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError, safe_open
+from typing import TYPE_CHECKING, Any
 
 from rag.errors import ModelFailed, ModelMissing
+
+if TYPE_CHECKING:
+    import torch  # seconds: a folder is looked at without it
 
 INDEX = "model.safetensors.index.json"
 _MAKES_A_MODEL = {".json", ".safetensors", ".model", ".txt"}
@@ -76,6 +76,8 @@ def tensors(files: Iterable[Path]) -> Iterator[tuple[str, torch.Tensor]]:
     Each tensor has an opening of its file of its own: pages that were read stay in memory as long
     as their opening, which for a whole shard would be a shard too much.
     """
+    from safetensors import SafetensorError, safe_open
+
     for file in files:
         try:
             with safe_open(file, framework="pt") as shard:

@@ -12,11 +12,12 @@ from bot.models import (
     list_models,
     model_settings,
     pull_models,
+    reranker,
 )
-from bot.settings import SettingsError
+from bot.settings import SettingsError, load_settings
 from rag.errors import ModelMissing
 from rag.models.manifest import load_manifest
-from tests.bot.fakes import MODELS, settings
+from tests.bot.fakes import MODELS, config, settings
 
 SERVER = {"provider": "openai", "model": "m", "base_url": "http://127.0.0.1:9/v1"}
 
@@ -151,3 +152,34 @@ def test_only_embedded_models_are_pulled(tmp_path: Path) -> None:
         pull_models(settings(tmp_path), "no-such-model", say=said.append)
     pull_models(settings(tmp_path), None, say=said.append)
     assert not said
+
+
+def test_a_server_embeds_too_with_a_key_of_its_own(tmp_path: Path) -> None:
+    file = config(tmp_path, "embedding_model: far\n")
+    text = file.read_text().replace(
+        "models:", "models:\n  far: {provider: openai, model: bge-m3, base_url: 'http://h/v1', "
+        "key_env: FAR_KEY}",
+    ).replace("embedding_model: embedder\n", "")  # fmt: skip
+    file.write_text(text)
+    known = {"FAR_KEY": "hush", "OPENAI_API_KEY": "other", "OPENAI_BASE_URL": "http://o/v1"}
+    chosen = load_settings(file, environment=known)
+    far = embedding_model(chosen)
+    assert type(far).__name__ == "ServerEmbeddings"
+    assert far.key.startswith("bge-m3")
+    assert {name: key.get_secret_value() for name, key in chosen.secrets.server_keys.items()} == {
+        "FAR_KEY": "hush"
+    }
+    assert "hush" not in repr(chosen)
+    addresses = {name: getattr(m, "base_url", None) for name, m in chosen.models.items()}
+    assert (addresses["far"], addresses["served"]) == ("http://h/v1", "http://o/v1")
+
+
+def test_a_reranker_is_one_or_none(tmp_path: Path) -> None:
+    models = {**MODELS, "second": {"provider": "cross-encoder", "path": tmp_path / "absent"}}
+    assert reranker(settings(tmp_path)) is None
+    chosen = reranker(settings(tmp_path, models=models, reranker="second"))
+    assert chosen is not None
+    with pytest.raises(ModelMissing, match="second"):
+        chosen.load()
+    with pytest.raises(SettingsError, match="cross-encoder"):
+        reranker(settings(tmp_path, reranker="chat"))

@@ -300,3 +300,32 @@ def test_equal_passages_come_in_the_same_order_every_time(library: Library) -> N
         library.learn(name, ["Leave is asked for two weeks ahead."])
     orders = {tuple(hit.passage.row_id for hit in library.ask("leave").hits) for _ in range(3)}
     assert len(orders) == 1
+
+
+class ShortestFirst:
+    """A reranker that likes short passages."""
+
+    def load(self) -> None:
+        """Have nothing to open."""
+
+    def score(self, question: str, passages: Sequence[str]) -> list[float]:
+        return [1 / len(passage) for passage in passages]
+
+
+def test_a_reranker_puts_what_was_found_in_its_own_order(handbook: Library) -> None:
+    plain = Retriever(handbook.records, handbook.index, handbook.embeddings, embedder_key="fake")
+    reranked = Retriever(
+        handbook.records,
+        handbook.index,
+        handbook.embeddings,
+        embedder_key="fake",
+        reranker=ShortestFirst(),
+    )
+    before = plain.retrieve("laptop", EVERYONE, limit=20)
+    after = reranked.retrieve("laptop", EVERYONE, limit=20)
+    assert len(after.hits) > 2
+    assert set(texts(after)) == set(texts(before))
+    scores = [hit.score for hit in after.hits]
+    assert scores == sorted(scores, reverse=True)
+    assert after.confidence == before.confidence
+    assert texts(reranked.retrieve("laptop", EVERYONE, limit=1)) == texts(after)[:1]
