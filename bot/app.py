@@ -333,15 +333,27 @@ def _platforms(
         runs.append(
             ConsoleAdapter(handle, scope=PUBLIC, history_turns=settings.answers.history).run
         )
-    if secrets.slack_bot_token and secrets.slack_app_token:
+    if secrets.slack_bot_token and (secrets.slack_app_token or secrets.slack_signing_secret):
         from bot.adapters.slack import SlackAdapter
+        from bot.adapters.slack_work import Habits
 
+        app_token, signed = secrets.slack_app_token, secrets.slack_signing_secret
         slack = SlackAdapter(
             handle,
             app.inbox,
             bot_token=secrets.slack_bot_token.get_secret_value(),
-            app_token=secrets.slack_app_token.get_secret_value(),
+            app_token=app_token.get_secret_value() if app_token else None,
+            signing_secret=signed.get_secret_value() if signed else None,
+            host=settings.slack.host,
+            port=settings.slack.port,
             api_url=settings.slack.api_url,
+            streaming=settings.slack.streaming,
+            habits=Habits(
+                follow_ups=settings.slack.follow_ups,
+                keep_files=settings.slack.keep_files,
+                prompts=settings.web.examples[:3],
+            ),
+            listening=lambda port: say(f"Slack's events are received on port {port}"),
         )
         downloads["slack"] = slack.download
         runs.append(slack.run)

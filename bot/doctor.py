@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
+from pydantic import SecretStr
 
 from bot.adapters.local import ADDRESS_FILE, running_bot
+from bot.adapters.slack_scopes import missing
 from bot.app import database_url, opened
 from bot.messages import PlatformError
 from bot.models import cache_of, list_models
@@ -89,19 +91,40 @@ async def _store(settings: Settings) -> str:
 
 async def _slack(settings: Settings) -> str:
     secrets = settings.secrets
-    bot, app = secrets.slack_bot_token, secrets.slack_app_token
-    if bot is None and app is None:
-        return "off: SLACK_BOT_TOKEN and SLACK_APP_TOKEN are not set"
-    if bot is None or app is None:
-        raise CheckFailed("needs both SLACK_BOT_TOKEN and SLACK_APP_TOKEN")
-    answer = await _fetch(
-        "POST",
-        settings.slack.api_url.rstrip("/") + "/auth.test",
-        f"Bearer {bot.get_secret_value()}",
+    bot, app, signing = (
+        secrets.slack_bot_token,
+        secrets.slack_app_token,
+        secrets.slack_signing_secret,
     )
+    if bot is None and app is None and signing is None:
+        return "off: SLACK_BOT_TOKEN and SLACK_APP_TOKEN are not set"
+    if bot is None or (app is None and signing is None):
+        raise CheckFailed(
+            "needs both SLACK_BOT_TOKEN and SLACK_APP_TOKEN (or SLACK_SIGNING_SECRET)"
+        )
+    api = settings.slack.api_url.rstrip("/")
+    answer, headers = await _fetched("POST", f"{api}/auth.test", f"Bearer {_shown(bot)}")
     if not answer.get("ok"):
         raise CheckFailed(f"Slack refuses the bot token ({answer.get('error')}): install it anew")
-    return f"{answer.get('user')} in {answer.get('team')}"
+    if "x-oauth-scopes" in headers and (lacks := missing(headers["x-oauth-scopes"].split(","))):
+        raise CheckFailed(
+            f"{answer.get('user')} in {answer.get('team')} lacks permissions: {'; '.join(lacks)}. "
+            "Add them under OAuth & Permissions, or paste manifest.yaml again, and reinstall it"
+        )
+    over = f"over HTTP at {settings.slack.host}:{settings.slack.port}/slack/events"
+    if app is not None:
+        opened, _ = await _fetched("POST", f"{api}/apps.connections.open", f"Bearer {_shown(app)}")
+        if not opened.get("ok"):
+            raise CheckFailed(
+                f"Slack refuses the app token ({opened.get('error')}): make one under Basic "
+                "Information with the scope connections:write"
+            )
+        over = "over Socket Mode"
+    return f"{answer.get('user')} in {answer.get('team')}, {over}"
+
+
+def _shown(secret: SecretStr) -> str:
+    return secret.get_secret_value()
 
 
 async def _discord(settings: Settings) -> str:
@@ -120,6 +143,12 @@ async def _discord(settings: Settings) -> str:
 
 
 async def _fetch(method: str, address: str, authorization: str) -> dict[str, Any]:
+    return (await _fetched(method, address, authorization))[0]
+
+
+async def _fetched(
+    method: str, address: str, authorization: str
+) -> tuple[dict[str, Any], Mapping[str, str]]:
     headers = {"Authorization": authorization}
     timeout = aiohttp.ClientTimeout(total=10)
     try:
@@ -127,10 +156,10 @@ async def _fetch(method: str, address: str, authorization: str) -> dict[str, Any
             aiohttp.ClientSession(timeout=timeout) as session,
             session.request(method, address, headers=headers, allow_redirects=False) as response,
         ):
-            found = await response.json(content_type=None)
+            found, told = await response.json(content_type=None), response.headers
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         raise CheckFailed(f"{address} does not answer: check the network") from error
-    return found if isinstance(found, dict) else {}
+    return found if isinstance(found, dict) else {}, told
 
 
 _CHECKS: dict[str, Check] = {

@@ -176,15 +176,24 @@ def _best_end(steps: list[str]) -> int:
 
 
 def render(
-    reply: Reply, escape: Escape, limit: int, *, tables: bool = False, listed: bool = True
+    reply: Reply,
+    escape: Escape,
+    limit: int,
+    *,
+    tables: bool = False,
+    listed: bool = True,
+    whole: bool = True,
 ) -> list[str]:
     """Return the reply as messages of Markdown of at most `limit` characters; at least one.
 
     A code block that is too long is closed and opened again, a table repeats its header. `tables`
-    says that the platform shows them; `listed` appends the sources.
+    says that the platform shows them; `listed` appends the sources. What isn't `whole` yet is
+    shown without the code or table that it is in, so that it only ever grows.
     """
     text = _marked(reply.chunks) if reply.chunks else clean(reply.text).strip()
     blocks: list[Block] = list(parse(text))
+    while not whole and blocks and not isinstance(blocks[-1], Prose):
+        blocks.pop()
     cited = reply.citations or [c for chunk in reply.chunks for c in chunk.citations]
     if listed and (lines := sources(cited, reply.language)):
         blocks.append(Prose((Span(lines),)))

@@ -228,9 +228,14 @@ class WebSettings(_Section):
 
 
 class SlackSettings(_Section):
-    """Slack; it is on when its two tokens are in the environment."""
+    """Slack; it is on when its tokens are in the environment."""
 
     api_url: str = "https://slack.com/api/"
+    host: str = "127.0.0.1"
+    port: int = Field(3000, ge=0, le=65535)
+    streaming: bool = True
+    follow_ups: Literal["addressed", "all", "mention"] = "addressed"
+    keep_files: Literal["always", "ask", "never"] = "always"
 
 
 class DiscordSettings(_Section):
@@ -249,6 +254,7 @@ class Secrets(_Section):
 
     slack_bot_token: SecretStr | None = None
     slack_app_token: SecretStr | None = None
+    slack_signing_secret: SecretStr | None = None
     discord_bot_token: SecretStr | None = None
     openai_api_key: SecretStr | None = None
     server_keys: Mapping[str, SecretStr] = {}

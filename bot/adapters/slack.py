@@ -1,4 +1,4 @@
-"""Slack: mentions, direct messages, files and slash commands in; answers in threads out."""
+"""Slack: what people say and click comes in, over Socket Mode or signed HTTP; answers go out."""
 
 from __future__ import annotations
 
@@ -6,47 +6,43 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 from slack_bolt.adapter.socket_mode.async_handler import AsyncSocketModeHandler
-from slack_bolt.async_app import AsyncAck, AsyncApp
+from slack_bolt.async_app import AsyncApp
+from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.errors import SlackApiError
 
-from bot.adapters.delivery import Deliveries, View
-from bot.adapters.sheet import Place
-from bot.adapters.slack_api import Room, SlackApi, Whisper, reason
+from bot.adapters import slack_events
+from bot.adapters.delivery import Deliveries
+from bot.adapters.slack_access import Access, Team
+from bot.adapters.slack_api import SlackApi, reason
+from bot.adapters.slack_clicks import Clicks
 from bot.adapters.slack_files import fetch, is_loopback
-from bot.adapters.slack_requests import (
-    Context,
-    concerns,
-    is_direct,
-    scope_of,
-    to_command,
-    to_requests,
-)
-from bot.messages import Attachment, Event, Handle, Inbox, PlatformError, Request
-from bot.render import escape_slack, split
+from bot.adapters.slack_http import SignedEvents, serve
+from bot.adapters.slack_requests import concerns, is_spoken
+from bot.adapters.slack_surface import SlackSurface
+from bot.adapters.slack_talk import Threads
+from bot.adapters.slack_work import Habits, SlackWork, own_team
+from bot.messages import Attachment, Event, Handle, Inbox, PlatformError
 
 log = logging.getLogger(__name__)
 
 API_URL = "https://slack.com/api/"
-MESSAGE_LIMIT = 3000
-"""Slack cuts an edited text at 4,000 characters, and nobody reads longer messages in a chat."""
-_USAGE = (
-    "`/glm ask QUESTION` · `/glm search WORDS` · `/glm summarise NAME` · `/glm sources`\n"
-    "用法：`/glm ask 问题` · `/glm search 关键词` · `/glm summarise 文件名` · `/glm sources`"
-)
+_ANY = re.compile(".*", re.DOTALL)
 
 
 class SlackAdapter:
-    """Brings people's messages to `handle` and its replies back, over Socket Mode.
+    """Brings what people do in Slack to `handle`, and its replies back.
 
-    `api_url` replaces Slack's own address. At most `most_requests` are worked on at once; further
-    ones are told "busy". `clock` and `sleep` are seconds, so that tests drive the pace of edits.
+    With an `app_token` over Socket Mode, else with the `signing_secret` over HTTP at
+    http://`host`:`port`/slack/events. `api_url` replaces Slack's own address. At most
+    `most_requests` events are worked on at once; people are told "busy" about further ones.
+    `clock` and `sleep` are seconds, so that tests drive the pace of edits; a connection that is
+    silent for four `ping_seconds` is opened anew.
     """
 
     def __init__(
@@ -55,63 +51,119 @@ class SlackAdapter:
         inbox: Inbox,
         *,
         bot_token: str,
-        app_token: str,
+        app_token: str | None = None,
+        signing_secret: str | None = None,
+        host: str = "127.0.0.1",
+        port: int = 3000,
         api_url: str | None = None,
+        habits: Habits | None = None,
+        streaming: bool = True,
         edit_seconds: float = 1.0,
+        ping_seconds: float = 10.0,
         most_requests: int = 200,
+        listening: Callable[[int], None] = lambda port: None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        if not (app_token or signing_secret):
+            raise ValueError("Slack needs an app token or a signing secret")
         self._token = bot_token
         self._app_token = app_token
+        self._ping_seconds = ping_seconds
+        self._address = (host, port, listening)
         self._api_url = (api_url or API_URL).rstrip("/") + "/"
-        # An event is stored before it is acknowledged.
-        self._app = AsyncApp(name="teamglm", token=bot_token, process_before_response=True)
-        self._app.event("app_mention")(self._on_event)
-        self._app.event("message")(self._on_event)
-        self._app.command(re.compile("^/"))(self._on_command)
+        self._habits = habits or Habits()
+        # An event is stored before it is acknowledged; our own application checks signatures.
+        self._app = AsyncApp(
+            name="teamglm",
+            token=bot_token,
+            signing_secret=signing_secret or "",
+            process_before_response=True,
+            request_verification_enabled=False,
+        )
+        self._events = SignedEvents(signing_secret, self._answer) if signing_secret else None
         self._client = self._app.client
         self._client.base_url = self._api_url
         if is_loopback(self._api_url):
             self._client.proxy = None
         self._api = SlackApi(self._client)
-        self._me: Context | None = None
-        self._deliveries: Deliveries[str] = Deliveries(
+        self._access = Access(self._api, clock=clock)
+        self._threads = Threads(inbox, self._habits.follow_ups)
+        surface = SlackSurface(self._client, streaming=streaming)
+        self._work = SlackWork(handle, inbox, self._api, self._access, surface, self._habits)
+        self._deliveries = self._work.deliveries = Deliveries(
             "slack",
-            handle,
+            self._work.handle,
             inbox,
-            _Surface(self._api),
-            self._work,
+            surface,
+            self._work.work,
             edit_seconds=edit_seconds,
             most_events=most_requests,
             clock=clock,
             sleep=sleep,
         )
+        self._clicks = Clicks(self._api, self._work)
+        self._team = Team("")
+        self._site = ""
+        self._app.event(_ANY)(self._on_event)
+        self._app.command(_ANY)(self._on_command)
+        self._app.action(_ANY)(self._on_click)
+        self._app.shortcut(_ANY)(self._on_shortcut)
+        self._app.view(_ANY)(self._on_form)
+        self._app.options(_ANY)(self._on_options)
 
     async def run(self) -> None:
         """Answer until cancelled; raise `PlatformError` where Slack refuses the connection."""
         timeout = aiohttp.ClientTimeout(total=30)
         async with aiohttp.ClientSession(timeout=timeout) as session:
             self._client.session = session
-            socket = AsyncSocketModeHandler(self._app, self._app_token)
-            socket.client.proxy = self._client.proxy
             try:
-                await self._sign_in(socket)
+                await self._sign_in()
                 await self._deliveries.resume()
-                await socket.connect_async()  # type: ignore[no-untyped-call]
-                await asyncio.Event().wait()
+                if self._app_token:
+                    await self._over_socket(self._app_token)
+                elif self._events:
+                    await self._over_http(self._events)
             finally:
+                await self._clicks.close()
                 await self._deliveries.close()
-                await socket.close_async()  # type: ignore[no-untyped-call]
                 self._client.session = None
 
-    async def _sign_in(self, socket: AsyncSocketModeHandler) -> None:
-        token = "SLACK_BOT_TOKEN (OAuth & Permissions)"  # noqa: S105 - where to find one
+    async def _over_socket(self, app_token: str) -> None:
+        socket = AsyncSocketModeHandler(
+            self._app, app_token, ping_interval=self._ping_seconds, proxy=self._client.proxy
+        )
+        socket.client.proxy = self._client.proxy
+        token = "SLACK_APP_TOKEN (Basic Information, with connections:write)"  # noqa: S105
         try:
-            me = await self._client.auth_test()
-            token = "SLACK_APP_TOKEN (Basic Information, with connections:write)"  # noqa: S105
             # Asked for here once: the socket's own connect() would try a wrong token for ever.
-            socket.client.wss_uri = await socket.client.issue_new_wss_url()
+            socket.client.wss_uri = await self._told(socket.client.issue_new_wss_url(), token)
+            await socket.connect_async()  # type: ignore[no-untyped-call]
+            await asyncio.Event().wait()
+        finally:
+            await socket.close_async()  # type: ignore[no-untyped-call]
+
+    async def _over_http(self, events: SignedEvents) -> None:
+        host, port, listening = self._address
+        try:
+            await serve(events, host, port, listening)
+        except OSError:
+            raise PlatformError(
+                f"Slack's events can't be received at {host}:{port}: correct slack.host and "
+                "slack.port, or stop what is using the port."
+            ) from None
+
+    async def _sign_in(self) -> None:
+        token = "SLACK_BOT_TOKEN (OAuth & Permissions)"  # noqa: S105 - where to find one
+        me = await self._told(self._client.auth_test(), token)
+        self._team, self._work.me = own_team(me), str(me["user_id"])
+        self._site = str(me.get("url") or "")
+        log.info("connected to Slack as @%s in %s", me.get("user"), me.get("team"))
+
+    async def _told(self, call: Awaitable[Any], token: str) -> Any:
+        """Return what a first call returns; put its failure in a sentence."""
+        try:
+            return await call
         except SlackApiError as error:
             raise PlatformError(
                 f"Slack refused the token ({reason(error)}): copy it again from the app's "
@@ -122,87 +174,89 @@ class SlackAdapter:
                 f"Slack can't be reached at {self._api_url} ({type(error).__name__}): check the "
                 "network and SLACK_API_URL."
             ) from None
-        enterprise = me.get("enterprise_id") or "-"
-        self._me = Context("", str(me["team_id"]), str(me["user_id"]), enterprise)
-        log.info("connected to Slack as @%s in %s", me.get("user"), me.get("team"))
 
-    async def _on_event(self, body: Mapping[str, Any]) -> None:
-        event, me = body["event"], self._me
-        if me is None or not concerns(event, me.me):
-            return
-        # A mention comes as a message too, and either may come again under its own event id.
-        said = f"{me.team}:{event['channel']}:{event['ts']}"
-        await self._deliveries.accept(
-            Event(
-                id=body.get("event_id", said),
-                platform="slack",
-                team=f"{me.enterprise}:{me.team}",
-                channel=event["channel"],
-                kind="message",
-                payload={"event": event, "external": body.get("is_ext_shared_channel")},
-                message=event["ts"],
-            )
-        )
+    async def _answer(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, str, bytes]:
+        """Answer what came over HTTP, verified."""
+        asked = AsyncBoltRequest(body=body.decode("utf-8", "replace"), headers=dict(headers))
+        answer = await self._app.async_dispatch(asked)
+        kind = answer.first_headers().get("content-type", "text/plain")
+        return answer.status, kind, (answer.body or "").encode()
 
-    async def _on_command(self, ack: AsyncAck, command: Mapping[str, Any]) -> None:
-        me = self._me
-        if me is None:
-            return
-        context = replace(me, event_id=command["trigger_id"])
-        if to_command(command, context) is None:
-            await ack(_USAGE)
-            return
-        await self._deliveries.accept(
-            Event(
-                id=context.event_id,
-                platform="slack",
-                team=f"{me.enterprise}:{me.team}",
-                channel=command["channel_id"],
-                kind="command",
-                payload=dict(command),
-            )
-        )
-        await ack(response_type="in_channel")  # shows everybody what was asked
+    async def _on_event(self, body: dict[str, Any]) -> None:
+        if event := await self._heard(body):
+            await self._deliveries.accept(event)
 
-    async def _work(self, event: Event) -> None:
-        if self._me is None:
-            raise RuntimeError("events are worked on after signing in")
-        context = replace(self._me, event_id=event.id)
-        asked = self._said if event.kind == "message" else self._commanded
-        for request in await asked(event.payload, context):
-            await self._deliveries.deliver(request, event)
-
-    async def _said(self, payload: Mapping[str, Any], context: Context) -> Sequence[Request]:
-        event, external = payload["event"], payload["external"]
-        direct = is_direct(event)
-        if external is None:
-            external = not direct and await self._api.is_external(event["channel"])
-        context = replace(context, external=external)
-        if direct and not external:
-            context = await self._with_channels(event["user"], context)
-        if event.get("files"):  # which say nothing of their sender's language
-            context = replace(context, language=await self._api.language_of(event["user"]))
-        return to_requests(event, context)
-
-    async def _commanded(self, command: Mapping[str, Any], context: Context) -> Sequence[Request]:
-        channel, user = command["channel_id"], command["user_id"]
-        if is_direct({"channel": channel}):
-            context = await self._with_channels(user, context)
+    async def _heard(self, body: Mapping[str, Any]) -> Event | None:
+        """Return what is to be done about an event of Slack's; None where it isn't for the bot."""
+        event, me, team = body["event"], self._work.me, self._team
+        if event["type"] in slack_events.MEMBERSHIP:
+            self._membership(event)
+        elif event["type"] == "agent_session_stopped":
+            return slack_events.stopped(body, team)
+        elif event["type"] == "app_home_opened":
+            return slack_events.opened(body, team)
+        elif event["type"] not in ("message", "app_mention"):
+            return None
+        elif event.get("subtype") == "message_changed":
+            before = event.get("previous_message") or {}
+            if is_spoken(before or event["message"], me):
+                return slack_events.edited(body, team)
+        elif event.get("subtype") == "message_deleted":
+            before = event.get("previous_message") or {}
+            if not before or is_spoken(before, me):
+                return slack_events.deleted(body, team)
         else:
-            guest = command.get("team_id") != context.team
-            external = guest or await self._api.is_external(channel)
-            context = replace(context, external=external)
-        context = replace(context, language=await self._api.language_of(user))
-        request = to_command(command, context)
-        return [request] if request else []
+            here = slack_events.installed_team(body, team)
+            follows = await self._threads.follows(event, here, me)
+            keeps = self._habits.keep_files != "never"
+            if follows or concerns(event, me, keeps_files=keeps):
+                return slack_events.said(body, team, follows=follows)
+        return None
 
-    async def _with_channels(self, user: str, context: Context) -> Context:
-        channels = await self._api.channels_of(user)
-        return replace(context, visible=frozenset(scope_of(each, context) for each in channels))
+    def _membership(self, event: Mapping[str, Any]) -> None:
+        if event["type"] == "member_left_channel":
+            # The event's team is the person's; whoever it is, they are asked about anew.
+            self._access.left(event["user"])
+        else:
+            self._access.changed()
+
+    async def _on_command(self, ack: Any, body: dict[str, Any]) -> None:
+        answer = await self._clicks.command(body, self._team)
+        if answer is None:
+            await self._deliveries.accept(slack_events.command(body, self._team))
+            answer = self._clicks.acknowledgement(body)
+        await ack(**answer)
+
+    async def _on_click(self, ack: Any, body: dict[str, Any]) -> None:
+        if event := self._clicks.click(body, self._team):
+            await self._deliveries.accept(event)
+        await ack()
+
+    async def _on_shortcut(self, ack: Any, body: dict[str, Any]) -> None:
+        if event := self._clicks.shortcut(body, self._team):
+            await self._deliveries.accept(event)
+        await ack()
+
+    async def _on_form(self, ack: Any, body: dict[str, Any]) -> None:
+        errors, event = await self._clicks.form(body, self._team)
+        if errors:
+            await ack(response_action="errors", errors=errors)
+            return
+        if event:
+            await self._deliveries.accept(event)
+        await ack()
+
+    async def _on_options(self, ack: Any, body: dict[str, Any]) -> None:
+        await ack(options=await self._clicks.options(body, self._team))
 
     async def download(self, attachment: Attachment, path: Path, limit: int) -> None:
         """Write an attachment's bytes to `path`; a file known only by its id is looked up."""
         url = attachment.reference
+        if url.startswith("thread:"):
+            channel, _, root = url.removeprefix("thread:").partition("/")
+            text = await self._api.thread(channel, root, attachment.name, self._site)
+            await asyncio.to_thread(path.write_text, text, encoding="utf-8")
+            return
         if "://" not in url:
             url = await self._api.file_url(url)
         await fetch(
@@ -214,25 +268,3 @@ class SlackAdapter:
             api_url=self._api_url,
             proxy=self._client.proxy,
         )
-
-
-class _Surface:
-    """Slack, as far as replies stand on it: messages of plain text."""
-
-    def __init__(self, api: SlackApi) -> None:
-        self._api = api
-        self.edit = api.edit
-        self.delete = api.delete
-
-    def places(self, request: Request) -> list[Place[str]]:
-        """Return where a reply may go, best first; the last is the person's direct messages."""
-        where = request.address
-        places: list[Place[str]] = [Room(self._api, where["channel"], where.get("thread"))]
-        if "response_url" in where:  # the bot may not be in the channel of a command
-            places.append(Whisper(self._api, where["response_url"]))
-        return [*places, Room(self._api, request.user)]
-
-    def render(self, view: View) -> list[str]:
-        """Return a reply in messages; before its end what is long is cut."""
-        pieces = split(view.text(), escape_slack, MESSAGE_LIMIT)
-        return pieces if view.chunks or view.reply else pieces[:1]

@@ -4,22 +4,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
+from bot.adapters.slack_access import Team
 from bot.messages import Attachment, Language, Request
 
-PUBLIC = "public"
-_SPOKEN = (None, "file_share", "thread_broadcast")
-_MEDIA = ("image/", "video/", "audio/")
+_SPOKEN: Final = (None, "file_share", "thread_broadcast")
+_MEDIA: Final = ("image/", "video/", "audio/")
 _ENTITY = re.compile(r"<([@#!]?)([^>|]*)(?:\|([^>]*))?>")
-_VERBS = {
+_MENTION = re.compile(r"<@([UW][^>|]*)")
+_QUESTION = re.compile(
+    r"[?？]|吗|呢|什么|怎么|如何|为什么|哪|谁|多少|几|"
+    r"^\W*(?:and|what|who|when|where|which|why|how|can|could|do|does|did|is|are|will|would|should)\b",
+    re.IGNORECASE,
+)
+UPLOAD: Final = ":upload"
+"""Ends the id of the request that learns a message's files; its question has the event's own."""
+VERBS: Final = {
     "ask": "ask",
     "search": "search",
-    "sources": "sources",
     "summarise": "summarise",
     "summarize": "summarise",
+    "sources": "sources",
+    "forget": "forget",
+    "reindex": "index",
+    "index": "index",
+    "status": "status",
+    "help": "help",
 }
+"""What `/glm` takes, and the handler of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +41,12 @@ class Context:
     """What an event itself doesn't say: who we are, and what its destination may see now."""
 
     event_id: str
-    team: str
+    team: Team
     me: str
     """The bot's own user id."""
-    enterprise: str = "-"
-    """The Enterprise Grid organisation; "-" for a workspace outside one."""
-    external: bool = False
-    """The conversation is shared with another organisation."""
-    visible: frozenset[str] = frozenset()
-    """Further scopes that the person in a direct message may see now."""
+    audience: frozenset[str] = field(default=frozenset())
     language: Language | None = None
-
-
-def scope_of(channel: str, context: Context) -> str:
-    """Return the scope of a channel or a direct message."""
-    return f"slack:{context.enterprise}:{context.team}:{channel}"
+    is_admin: bool = False
 
 
 def is_direct(event: Mapping[str, Any]) -> bool:
@@ -49,72 +54,120 @@ def is_direct(event: Mapping[str, Any]) -> bool:
     return event.get("channel_type") == "im" or str(event.get("channel", "")).startswith("D")
 
 
-def concerns(event: Mapping[str, Any], me: str) -> bool:
-    """Tell whether an event asks something of the bot: people only, and what they newly say."""
+def is_spoken(event: Mapping[str, Any], me: str) -> bool:
+    """Tell whether a person newly says something: no bot, no notice of Slack's own."""
     return (
         event.get("subtype") in _SPOKEN
         and not event.get("bot_id")
         and event.get("user") not in (None, me, "USLACKBOT")
-        and (_is_addressed(event, me) or bool(_files(event, addressed=False)))
     )
 
 
-def to_requests(event: Mapping[str, Any], context: Context) -> tuple[Request, ...]:
+def concerns(event: Mapping[str, Any], me: str, *, keeps_files: bool = True) -> bool:
+    """Tell whether a message asks something of the bot by itself, whatever its thread."""
+    return is_spoken(event, me) and (
+        is_addressed(event, me) or (keeps_files and bool(_files(event, addressed=False)))
+    )
+
+
+def is_addressed(event: Mapping[str, Any], me: str) -> bool:
+    """Tell whether a message is for the bot: a mention, or a direct message."""
+    return me in mentioned(event) or event["type"] == "app_mention" or is_direct(event)
+
+
+def mentioned(event: Mapping[str, Any]) -> set[str]:
+    """Return the people whom a message mentions."""
+    return set(_MENTION.findall(event.get("text") or ""))
+
+
+def is_question(event: Mapping[str, Any]) -> bool:
+    """Tell whether a message reads like a question; generous, for the bot's own threads."""
+    return _QUESTION.search(event.get("text") or "") is not None
+
+
+def thread_of(event: Mapping[str, Any]) -> str:
+    """Return the thread that a message is in, or would begin."""
+    return str(event.get("thread_ts") or event["ts"])
+
+
+def conversation_of(team: Team, channel: str, thread: str | None) -> str:
+    """Return what keeps the turns of a thread apart from all others."""
+    return ":".join([team.key, channel, *([thread] if thread else [])])
+
+
+def to_requests(
+    event: Mapping[str, Any], context: Context, *, follows: bool = False, keep: str = "always"
+) -> tuple[Request, ...]:
     """Return what a message asks of the bot: nothing, an upload, a question, or both in turn.
 
-    `event` is a `message` or an `app_mention`. Files of messages that don't address the bot are
-    learned too; pictures, sound and films are not, because people share them all day.
+    `event` is a `message` or an `app_mention`; `follows` says that it goes on in one of the bot's
+    threads. Files of messages that don't address the bot are learned as `keep` says: "always",
+    "ask" (an offer is made) or "never"; pictures, sound and films are not, because people share
+    them all day.
     """
-    if not concerns(event, context.me):
+    if not (follows or concerns(event, context.me, keeps_files=keep != "never")):
         return ()
-    addressed = _is_addressed(event, context.me)
-    channel = event["channel"]
-    # A channel's answers stay in a thread; in a direct message people just talk.
-    thread = event.get("thread_ts") or (None if is_direct(event) else event["ts"])
-    place = (context.team, channel, *([thread] if thread else []))
-    scope = scope_of(channel, context)
-    text = to_text(event.get("text") or "", context.me)
+    addressed = follows or is_addressed(event, context.me)
+    channel, thread = event["channel"], thread_of(event)
     ask = Request(
         id=context.event_id,
         platform="slack",
         command="ask",
-        text=text,
+        text=to_text(event.get("text") or "", context.me),
         user=event["user"],
-        conversation=":".join(place),
-        scope=scope,
-        audience=_audience(scope, context),
+        conversation=conversation_of(context.team, channel, thread),
+        scope=context.team.scope(channel),
+        audience=context.audience,
         language=context.language,
-        address={"channel": channel} | ({"thread": thread} if thread else {}),
+        address={"channel": channel, "thread": thread, "team": context.team.id},
+        is_admin=context.is_admin,
     )
     files = tuple(_files(event, addressed))
-    asks = addressed and bool(text or not files)
+    asks = addressed and bool(ask.text or not files)
     requests = []
     if files:
-        upload_id = f"{context.event_id}:upload" if asks else context.event_id
-        requests.append(replace(ask, id=upload_id, command="upload", text="", attachments=files))
+        upload = replace(
+            ask,
+            id=f"{context.event_id}{UPLOAD}",
+            command="upload" if addressed or keep == "always" else "offer",
+            text="",
+            attachments=files,
+        )
+        if not addressed:  # what people say below their files is not said to the bot
+            upload = replace(upload, conversation=f"{ask.conversation}:files")
+        requests.append(upload)
     return (*requests, ask) if asks else tuple(requests)
 
 
-def to_command(command: Mapping[str, Any], context: Context) -> Request | None:
-    """Return what a slash command asks of the bot; None for a verb that `/glm` doesn't have."""
-    name, text = command["command"].lstrip("/"), (command.get("text") or "").strip()
+def to_verb(command: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the handler and the text of a slash command; None for a verb that isn't there."""
+    name, text = command["command"].lstrip("/").lower(), (command.get("text") or "").strip()
     if name == "glm":
         name, _, text = text.partition(" ")
-    verb = _VERBS.get(name.lower())
-    if verb is None:
+    verb = VERBS.get(name.lower() or "help")
+    return (verb, text.strip()) if verb else None
+
+
+def to_command(command: Mapping[str, Any], context: Context) -> Request | None:
+    """Return what a slash command asks of the bot; None for a verb that isn't there."""
+    found = to_verb(command)
+    if found is None:
         return None
-    scope = scope_of(command["channel_id"], context)
+    verb, text = found
+    channel = command["channel_id"]
     return Request(
         id=context.event_id,
         platform="slack",
         command=verb,
         text=to_text(text, context.me),
         user=command["user_id"],
-        conversation=f"{context.team}:{command['channel_id']}",
-        scope=scope,
-        audience=_audience(scope, context),
+        # Only this person sees it: what they ask next goes on from here.
+        conversation=conversation_of(context.team, channel, command["user_id"]),
+        scope=context.team.scope(channel),
+        audience=context.audience,
         language=context.language,
-        address={"channel": command["channel_id"], "response_url": command["response_url"]},
+        address={"channel": channel, "response_url": command["response_url"]},
+        is_admin=context.is_admin,
     )
 
 
@@ -138,11 +191,6 @@ def to_text(markup: str, me: str = "") -> str:
     return text.strip()
 
 
-def _is_addressed(event: Mapping[str, Any], me: str) -> bool:
-    mentions = re.search(rf"<@{re.escape(me)}[|>]", event.get("text") or "") is not None
-    return mentions or event["type"] == "app_mention" or is_direct(event)
-
-
 def _files(event: Mapping[str, Any], addressed: bool) -> list[Attachment]:
     return [
         Attachment(file.get("name") or file["id"], file.get("size"), _reference(file))
@@ -152,12 +200,13 @@ def _files(event: Mapping[str, Any], addressed: bool) -> list[Attachment]:
     ]
 
 
+def files_of(message: Mapping[str, Any]) -> tuple[Attachment, ...]:
+    """Return the files of a message that somebody chose."""
+    return tuple(_files(message, addressed=True))
+
+
 def _reference(file: Mapping[str, Any]) -> str:
     """Return where Slack keeps a file; the id, to be looked up, where the event doesn't say."""
     kept_here = file.get("mode") != "external" and not file.get("is_external")
     url = file.get("url_private_download") or file.get("url_private")
     return str(url) if kept_here and url else str(file["id"])
-
-
-def _audience(scope: str, context: Context) -> frozenset[str]:
-    return frozenset({scope} if context.external else {PUBLIC, scope} | context.visible)

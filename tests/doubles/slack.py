@@ -13,6 +13,7 @@ import json
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -31,6 +32,8 @@ BOT_TOKEN = "xoxb-double-bot-token"
 APP_TOKEN = "xapp-double-app-token"
 SIGNING_SECRET = "double-signing-secret"
 LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Slack</title></head><body>Sign in</body></html>"
+REDELIVERY = 2.0
+"""Seconds after which an event that nobody acknowledged is delivered again."""
 PATIENCE = 30.0
 """Seconds after which something that a test waits for is taken never to happen."""
 
@@ -141,15 +144,25 @@ class SlackDouble(People):
         """Send an envelope to the newest connection; return what it is acknowledged with."""
         if self.events_url is not None:
             return await self._send_signed(kind, payload, fields)
-        await self.until(lambda: any(not socket.closed for socket in self._sockets))
-        id = f"envelope-{self._next()}"
-        envelope = {"envelope_id": id, "type": kind, "accepts_response_payload": False, **fields}
-        socket = next(each for each in reversed(self._sockets) if not each.closed)
-        if socket in self._silenced:
-            raise ConnectionError("nobody is there")
-        await socket.send_json(envelope | {"payload": payload})
-        await self.until(lambda: id in self.acks)
-        return self.acks[id]
+        for attempt in range(1 if kind != "events_api" else 4):
+            await self.until(lambda: any(not socket.closed for socket in self._sockets))
+            id = f"envelope-{self._next()}"
+            envelope = {
+                "envelope_id": id,
+                "type": kind,
+                "accepts_response_payload": False,
+                **fields,
+            }
+            if attempt:  # as Slack does, sooner
+                envelope |= {"retry_attempt": attempt, "retry_reason": "timeout"}
+            socket = next(each for each in reversed(self._sockets) if not each.closed)
+            with suppress(ConnectionError):
+                await socket.send_json(envelope | {"payload": payload})
+            with suppress(TimeoutError):
+                patience = self._patience if kind != "events_api" else REDELIVERY
+                await self.until(lambda id=id: id in self.acks, patience)  # type: ignore[misc]
+                return self.acks[id]
+        raise TimeoutError(f"nobody acknowledged {kind}; the bot's calls were {self._seen()}")
 
     async def _send_signed(self, kind: str, payload: Json, fields: Json) -> Json | None:
         """Send a payload as Slack does over HTTP; return what it is acknowledged with."""
@@ -205,7 +218,7 @@ class SlackDouble(People):
         for socket in self._sockets:
             await socket.close()
 
-    async def until(self, happened: Callable[[], object]) -> None:
+    async def until(self, happened: Callable[[], object], patience: float | None = None) -> None:
         """Wait until something is so; raise `TimeoutError` with what the double saw."""
 
         async def wait() -> None:
@@ -213,10 +226,12 @@ class SlackDouble(People):
                 await self._changed.wait_for(lambda: bool(happened()))
 
         try:
-            await asyncio.wait_for(wait(), self._patience)
+            await asyncio.wait_for(wait(), self._patience if patience is None else patience)
         except TimeoutError:
-            seen = [(call.method, call.args.get("text")) for call in self.calls]
-            raise TimeoutError(f"never happened; the bot's calls were {seen}") from None
+            raise TimeoutError(f"never happened; the bot's calls were {self._seen()}") from None
+
+    def _seen(self) -> list[tuple[str, object]]:
+        return [(call.method, call.args.get("text")) for call in self.calls]
 
     async def reply(self, said: Callable[[str], bool], thread_ts: str | None = None) -> Message:
         """Wait for a message of the bot's (in a thread) whose text satisfies `said`."""

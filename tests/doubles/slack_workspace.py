@@ -25,7 +25,7 @@ from tests.doubles.slack_payloads import BOT, BOT_USER, TEAM, Json
 
 SCOPES = (
     "app_mentions:read,assistant:write,channels:history,channels:read,chat:write,commands,"
-    "files:read,groups:history,groups:read,im:history,mpim:history,users:read"
+    "files:read,groups:history,groups:read,im:history,im:write,mpim:history,users:read"
 )
 SESSION_STATUSES = ("active", "processing", "suspended", "closed")
 
@@ -244,11 +244,9 @@ class Workspace:
             for name in ("recipient_team_id", "recipient_user_id"):
                 if not args.get(name):
                     return {"error": f"missing_{name}"}
-        text = args.get("markdown_text") or ""
-        if len(text) > STREAM_LIMIT:
-            return {"error": "msg_too_long"}
-        args = args | {"streamed": [text] if text else []}
-        message = Message(args["channel"], self.next_ts(), args["thread_ts"], args, [text])
+        message = Message(args["channel"], self.next_ts(), args["thread_ts"], dict(args), [""])
+        if error := self._streamed(message, args):
+            return {"error": error}
         message.streaming = True
         self.messages.append(message)
         return {"channel": message.channel, "ts": message.ts}
@@ -259,34 +257,53 @@ class Workspace:
             return {"error": "message_not_found"}
         if not message.streaming:
             return {"error": "message_not_in_streaming_state"}
-        text = args.get("markdown_text") or ""
-        if not text:
+        if not (args.get("markdown_text") or args.get("chunks")):
             return {"error": "no_text"}
-        if len(text) > STREAM_LIMIT:
-            return {"error": "msg_too_long"}
-        message.args["streamed"] = ["".join([*message.args["streamed"], text])]
-        message.texts.append(message.args["streamed"][0])
+        if error := self._streamed(message, args):
+            return {"error": error}
         return {"channel": message.channel, "ts": message.ts}
 
     async def _chat_stopStream(self, args: Json) -> Json:
-        if args.get("markdown_text"):
-            answer = await self._chat_appendStream(args)
-            if "error" in answer:
-                return answer
         message = self._find(args)
         if message is None:
             return {"error": "message_not_found"}
         if not message.streaming:
             return {"error": "message_not_in_streaming_state"}
-        for block in args.get("blocks") or []:
-            self._check(payloads.violation("SlackKnownBlock", block))
-        self._check(blocks_problem(args.get("blocks") or []))
+        blocks = args.get("blocks") or []
+        self._check(
+            *(payloads.violation("SlackKnownBlock", block) for block in blocks),
+            blocks_problem(blocks),
+        )
         if args.get("session_status", "active") not in SESSION_STATUSES:
             return {"error": "invalid_arguments"}
+        if error := self._streamed(message, args):
+            return {"error": error}
         message.streaming = False
-        kept = {key: args[key] for key in ("blocks", "metadata") if key in args}
-        message.args = message.args | kept
+        message.args["blocks"] = message.blocks + blocks
+        if "metadata" in args:
+            message.args["metadata"] = args["metadata"]
         return {"channel": message.channel, "ts": message.ts, "message": {"text": message.text}}
+
+    def _streamed(self, message: Message, args: Json) -> str | None:
+        """Add what a call streams to a message: text, and tasks by their ids."""
+        text = args.get("markdown_text") or ""
+        chunks = args.get("chunks") or []
+        if text and chunks:
+            return "invalid_arguments"
+        for chunk in chunks:
+            self._check(payloads.violation("ChatStartStream", chunk, "AnyChunk"))
+            if chunk["type"] == "markdown_text":
+                text += chunk["text"]
+            elif chunk["type"] == "task_update":
+                card = {"type": "task_card", "task_id": chunk["id"], "title": chunk["title"]}
+                kept = [b for b in message.blocks if b.get("task_id") != chunk["id"]]
+                message.args["blocks"] = [card | {"status": chunk["status"]}, *kept]
+        if len(text) > STREAM_LIMIT:
+            return "msg_too_long"
+        if text:
+            message.args["streamed"] = ["".join([*message.args.get("streamed", []), text])]
+            message.texts.append(message.args["streamed"][0])
+        return None
 
     async def _agents_sessions_setStatus(self, args: Json) -> Json:
         if args.get("status") not in SESSION_STATUSES:

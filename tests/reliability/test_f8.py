@@ -11,6 +11,7 @@ from types import TracebackType
 import httpx
 import pytest
 
+from bot.adapters.slack_access import Team
 from bot.adapters.slack_requests import Context, to_requests
 from rag.fetch import Fetcher, FetchError, is_public
 from tests.reliability.rows import cases
@@ -168,7 +169,7 @@ def test_f8_a_file_that_slack_does_not_keep_has_no_address() -> None:
         key, value = case.chance.choice((("mode", "external"), ("is_external", True)))
         file[key] = value
         event = {"type": "message", "channel": "D1", "user": "U1", "ts": "1", "files": [file]}
-        (request,) = to_requests(event, Context("E1", "T1", "UBOT"))
+        (request,) = to_requests(event, Context("E1", Team("T1"), "UBOT"))
         assert [attachment.reference for attachment in request.attachments] == ["F1"]
 
 

@@ -10,7 +10,6 @@ from rag.errors import DocumentCode, DocumentError
 
 MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _ENCRYPTED_PACKAGE = "EncryptedPackage".encode("utf-16-le")
-_RIGHTS = "DRMContent".encode("utf-16-le")
 _ENCRYPTED_SLIDES = b"\xdf\xc4\xd1\xf3"
 _SHEETS = {"workbook", "book"}
 _OLD = {
@@ -47,7 +46,7 @@ def _streams(data: bytes) -> list[str]:
 
 def _is_encrypted(data: bytes) -> bool:
     """Tell whether the container holds a password-protected document."""
-    if _ENCRYPTED_PACKAGE in data or _RIGHTS in data:
+    if _ENCRYPTED_PACKAGE in data:
         return True
     for start in range(512, len(data) - 12, 512):  # streams begin on sectors
         head = data[start : start + 16]

@@ -13,7 +13,7 @@ from lxml import etree
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import packages
-from rag.ingest.loaders.limits import MAX_CELLS, MAX_PAGES
+from rag.ingest.loaders.limits import MAX_PAGES
 from rag.ingest.loaders.outline import Outline, document, flow
 from rag.ingest.loaders.tables import lines
 from rag.ingest.loaders.xml import parse_xml
@@ -65,18 +65,6 @@ def check_password(data: bytes) -> None:
             manifest = packages.member(package, "META-INF/manifest.xml", packages.Budget(len(data)))
             if _ENCRYPTED.search(manifest):
                 raise DocumentError(DocumentCode.ENCRYPTED, "an OpenDocument file with a password")
-
-
-def check_cells(data: bytes) -> None:
-    """Raise `DocumentError(TOO_LARGE)` if the sheets repeat few cells to more than allowed."""
-    with packages.opened(data) as package:
-        root = parse_xml(packages.member(package, "content.xml", packages.Budget(len(data))))
-    cells = 0
-    for row in root.iter("{*}table-row"):
-        filled = sum(_count(cell, "number-columns-repeated") for cell in row if len(cell))
-        cells += filled * _count(row, "number-rows-repeated")
-        if cells > MAX_CELLS:
-            raise DocumentError(DocumentCode.TOO_LARGE, f"more than {MAX_CELLS} cells")
 
 
 def _slides(content: Any) -> Iterator[Document]:
@@ -164,12 +152,8 @@ def _is_below(above: list[str], place: int) -> bool:
 
 
 def _repeats(cell: Any) -> int:
-    return min(_count(cell, "number-columns-repeated"), _MAX_REPEATS)
-
-
-def _count(element: Any, name: str) -> int:
-    value = _attribute(element, name) or "1"
-    return max(int(value), 1) if value.isascii() and value.isdigit() and len(value) < 12 else 1
+    value = _attribute(cell, "number-columns-repeated") or "1"
+    return min(max(int(value), 1), _MAX_REPEATS) if value.isascii() and value.isdigit() else 1
 
 
 def _name(element: Any) -> str:

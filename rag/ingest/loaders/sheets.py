@@ -17,7 +17,7 @@ from langchain_core.documents.base import Blob
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import packages
 from rag.ingest.loaders.limits import MAX_CELLS
-from rag.ingest.loaders.opendocument import check_cells, check_password
+from rag.ingest.loaders.opendocument import check_password
 from rag.ingest.loaders.outline import document
 from rag.ingest.loaders.tables import lines
 
@@ -56,8 +56,6 @@ class CalamineParser(BaseBlobParser):
         if data.startswith(b"PK"):
             packages.check(data)
             check_password(data)
-            if packages.kind_of(data) == "ods":
-                check_cells(data)
         try:
             with python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
                 yield from _sheets(book)

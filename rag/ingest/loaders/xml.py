@@ -10,12 +10,15 @@ from rag.errors import DocumentCode, DocumentError
 
 
 def parse_xml(data: bytes) -> Any:
-    """Return the root element; raise lxml's error for what isn't XML."""
+    """Return the root element; raise `DocumentError(CORRUPT)` for what isn't XML."""
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, remove_comments=True,
         remove_pis=True, huge_tree=True,
     )  # fmt: skip
-    root = etree.fromstring(data, parser)
+    try:
+        root = etree.fromstring(data, parser)
+    except etree.XMLSyntaxError as error:
+        raise DocumentError(DocumentCode.CORRUPT, str(error)) from error
     if root is None:
         raise DocumentError(DocumentCode.CORRUPT, "no XML")
     return root
