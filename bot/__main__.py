@@ -280,6 +280,7 @@ def _request(command: str, text: str, channel: str | None, **more: Any) -> Reque
         conversation=identity,
         scope=channel or PUBLIC,
         audience=frozenset(scopes),
+        is_admin=True,
         **{"history": (), **{k: v for k, v in more.items() if v is not None}},
     )
 

@@ -15,16 +15,21 @@ from filelock import FileLock, Timeout
 from bot.adapters.console import ConsoleAdapter, copy_local
 from bot.adapters.local import ADDRESS_FILE, LocalApi, last_reply
 from bot.adapters.web import WebAdapter, WebError
-from bot.dispatch import Dispatcher, Handler, Limits
+from bot.conversations import Conversations
+from bot.dispatch import Dispatcher, Handler, Limits, Who
+from bot.feedback import Feedback
 from bot.handlers.ask import Ask
 from bot.handlers.explain import explain
 from bot.handlers.forget import Forget
+from bot.handlers.help import Help
 from bot.handlers.index import Index
 from bot.handlers.learn import Learn
 from bot.handlers.passage import OpenPassage
+from bot.handlers.rate import Rate
 from bot.handlers.remember import Remember
 from bot.handlers.search import Search
 from bot.handlers.sources import Sources
+from bot.handlers.status import Condition
 from bot.handlers.summarise import Summarise
 from bot.handlers.upload import Upload
 from bot.inbox import DurableInbox
@@ -65,7 +70,10 @@ class App:
         self.engine = open_engine(database_url(settings))
         self.records = Records(self.engine)
         self.writer = Writer(self.engine, reading(self.engine))
-        self.inbox = DurableInbox(self.writer)
+        kept = settings.answers.keep_days * 86400
+        self.inbox = DurableInbox(self.writer, keep_seconds=kept)
+        self.conversations = Conversations(self.writer, keep_seconds=kept)
+        self.feedback = Feedback(self.writer)
         self.priority = Priority()
         self.fetcher = Fetcher()
         self.chat = chat_model(settings)
@@ -103,6 +111,7 @@ class App:
                 max_tokens=answers.max_tokens,
                 refuse_below=answers.refuse_below,
                 timeout=answers.timeout_seconds,
+                first_token=answers.first_token_seconds,
             ),
             priority=self.priority,
         )
@@ -117,11 +126,9 @@ class App:
             self._handlers(downloads),
             language_of=language_of,
             explain=explain,
-            limits=Limits(
-                question_characters=settings.limits.question_characters,
-                waiting=settings.limits.waiting_questions,
-            ),
+            limits=limits_of(settings),
             grants=granted(settings),
+            rights=rights_of(settings),
         )
 
     def _handlers(self, downloads: Mapping[str, Download]) -> list[Handler]:
@@ -129,10 +136,11 @@ class App:
         model = self.settings.chat_model
         max_bytes = self.settings.limits.upload_megabytes << 20
         both = (self.knowledge, self.talking)
-        return [
+        handlers: list[Handler] = [
             Ask(
                 self.pipeline,
                 self.records,
+                self.conversations,
                 model=model,
                 history=self.settings.answers.history,
                 needs=both,
@@ -153,7 +161,13 @@ class App:
             Learn(self.pages, needs=[self.knowledge]),
             Sources(self.records, self.library.activity),
             OpenPassage(self.records),
-            Forget(self.indexer, self.records, needs=[self.knowledge]),
+            Forget(
+                self.indexer,
+                self.records,
+                self.conversations,
+                self.feedback,
+                needs=[self.knowledge],
+            ),
             Index(
                 self.indexer,
                 self.records,
@@ -161,7 +175,10 @@ class App:
                 change_model=self.library.change_model,
                 needs=[self.knowledge],
             ),
+            Condition(self.records, model=model, parts=both, load=lambda: self.dispatcher.load),
+            Rate(self.conversations, self.feedback),
         ]
+        return [*handlers, Help([handler.command for handler in handlers])]
 
     def claim(self) -> None:
         """Make the data folder this process's own; raise `StoreUnavailable` if it is another's."""
@@ -213,9 +230,10 @@ class App:
         await self.library.keep_up(self.folders, triggers | others, read)
 
     async def forget_the_past(self) -> None:
-        """Delete what the inbox no longer needs, every hour, until cancelled."""
+        """Delete what was said and done too long ago, every hour, until cancelled."""
         while True:
             await self.inbox.prune()
+            await self.conversations.prune()
             await asyncio.sleep(_PRUNE_SECONDS)
 
     async def refresh(self, pages: Sequence[Page]) -> None:
@@ -235,6 +253,37 @@ class App:
             if not part.done:
                 return part.what
         return None
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what requests may cost."""
+    limits = settings.limits
+    return Limits(
+        question_characters=limits.question_characters,
+        answering=limits.questions_at_once,
+        waiting=limits.waiting_questions,
+        waiting_each=limits.waiting_questions_each,
+        learning=limits.uploads_at_once,
+        waiting_to_learn=limits.waiting_uploads,
+        per_minute_each=limits.requests_per_minute_each,
+        per_minute_channel=limits.requests_per_minute_channel,
+    )
+
+
+def rights_of(settings: Settings) -> dict[str, Who]:
+    """Return who may use which command."""
+    chosen = settings.permissions
+    by_command = {
+        "upload": chosen.teach,
+        "remember": chosen.teach,
+        "learn": chosen.teach,
+        "forget": chosen.forget,
+        "index": chosen.reindex,
+    }
+    return {
+        command: who if isinstance(who, str) else frozenset(who)
+        for command, who in by_command.items()
+    }
 
 
 def granted(settings: Settings) -> dict[str, frozenset[str]]:

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from typing import Protocol
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
 
-from bot.messages import Language, Reply, ReplyEvent, Request, Status
+from bot.messages import Language, Reply, ReplyChunk, ReplyEvent, Request, Status
 from bot.phrases import say
+from bot.turns import Buckets, Full, Ticket, Turns
 
 log = logging.getLogger(__name__)
 
 PUBLIC = "public"
+STOP = "stop"
+_LEARNING = frozenset({"upload", "remember", "learn"})
+_QUICK = frozenset({STOP, "rate", "help", "status", "open"})
+"""Commands that cost nothing worth counting."""
+_OWNERS = frozenset({"cli"})
+"""Platforms of people who own the process: nobody counts what they ask."""
 
 
 class Handler(Protocol):
@@ -34,20 +43,66 @@ class Handler(Protocol):
 Explain = Callable[[Exception, Language], str | None]
 """Puts an error in words for the person who asked; None if it is nothing to tell them."""
 
+Who = Literal["anyone", "admins"] | frozenset[str]
+"""Who may do something: a set names people as `slack:U012`. Admins always may."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What requests may cost in all."""
 
     question_characters: int = 4000
+    answering: int = 1
+    """Requests that use the chat model at once."""
     waiting: int = 16
     """Requests that may wait for the chat model before others are told "busy"."""
+    waiting_each: int = 4
+    """… of one person."""
+    learning: int = 2
+    """Requests that bring documents and are worked on at once."""
+    waiting_to_learn: int = 100
+    per_minute_each: float = 20
+    """Requests of one person."""
+    per_minute_channel: float = 120
+    """Requests in one channel."""
+    release_seconds: float = 2.0
+    """How long a stopped request may hold what it uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How much there is to do."""
+
+    answering: int
+    waiting: int
+    learning: int
+    waiting_to_learn: int
+
+
+@dataclass(eq=False, slots=True)
+class _Running:
+    """A request under way: what it has shown, and its turn or its place in the line."""
+
+    request: Request
+    task: asyncio.Task[None]
+    events: asyncio.Queue[ReplyEvent | None]
+    """What it has said and nobody has heard yet; None at its end."""
+    stopped: bool = False
+    chunks: list[ReplyChunk] = field(default_factory=list)
+    turn: tuple[Turns, Ticket] | None = None
+
+    def give_back(self) -> None:
+        """Let others have the turn; at most once."""
+        if self.turn is not None:
+            (turns, ticket), self.turn = self.turn, None
+            turns.leave(ticket)
 
 
 class Dispatcher:
     """The one door to the handlers: `handle` answers every request, and never raises.
 
-    `grants` are the scopes that a channel may see besides its own.
+    `grants` are the scopes that a channel may see besides its own; `rights` says who may use a
+    command, which is anyone where it says nothing. `clock` is seconds.
     """
 
     def __init__(
@@ -58,14 +113,35 @@ class Dispatcher:
         explain: Explain,
         limits: Limits,
         grants: Mapping[str, frozenset[str]] | None = None,
+        rights: Mapping[str, Who] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._handlers = {handler.command: handler for handler in handlers}
         self._language_of = language_of
         self._explain = explain
         self._limits = limits
         self._grants = grants or {}
-        self._model_turn = asyncio.Lock()
-        self._waiting = 0
+        self._rights = rights or {}
+        self._answering = Turns(
+            limits.answering, waiting=limits.waiting, waiting_each=limits.waiting_each
+        )
+        self._learning = Turns(
+            limits.learning, waiting=limits.waiting_to_learn, waiting_each=limits.waiting_to_learn
+        )
+        self._people = Buckets(limits.per_minute_each, clock)
+        self._channels = Buckets(limits.per_minute_channel, clock)
+        self._running: dict[tuple[str, str], _Running] = {}
+        self._lingering: set[asyncio.Task[None]] = set()
+
+    @property
+    def load(self) -> Load:
+        """Return how much there is to do now."""
+        return Load(
+            self._answering.running,
+            self._answering.waiting,
+            self._learning.running,
+            self._learning.waiting,
+        )
 
     async def handle(self, request: Request) -> AsyncGenerator[ReplyEvent, None]:
         """Answer a request: any number of events, of which exactly the last is a `Reply`."""
@@ -73,20 +149,18 @@ class Dispatcher:
         of_text = self._language_of(request.text) if request.text.strip() else None
         asks = request.command == "ask" and of_text
         language: Language = (of_text if asks else request.language or of_text) or "en"
+        if request.command == STOP:
+            yield self._stop(request, language)
+            return
         handler = self._handlers.get(request.command)
-        request = replace(request, audience=self._with_grants(request.audience))
-        if len(request.text) > self._limits.question_characters:
-            values = {"characters": len(request.text), "limit": self._limits.question_characters}
-            yield Reply("error", say(language, "long_question", **values), language)
+        if reply := self._refused(request, language):
+            yield reply
         elif handler is None:
             text = say(language, "unknown_command", command=request.command)
             yield Reply("error", text, language)
-        elif handler.uses_chat_model(request):
-            async with aclosing(self._in_turn(handler, request, language)) as events:
-                async for event in events:
-                    yield event
         else:
-            async with aclosing(self._guarded(handler, request, language)) as events:
+            request = replace(request, audience=self._with_grants(request.audience))
+            async with aclosing(self._stoppable(handler, request, language)) as events:
                 async for event in events:
                     yield event
 
@@ -96,29 +170,117 @@ class Dispatcher:
             return audience
         return audience.union(*(self._grants.get(scope, ()) for scope in audience))
 
-    async def _in_turn(
+    def _refused(self, request: Request, language: Language) -> Reply | None:
+        """Return why a request isn't handled at all, if it isn't."""
+        if len(request.text) > self._limits.question_characters:
+            values = {"characters": len(request.text), "limit": self._limits.question_characters}
+            return Reply("error", say(language, "long_question", **values), language)
+        who = self._rights.get(request.command, "anyone")
+        named = f"{request.platform}:{request.user}"
+        if who != "anyone" and not request.is_admin and (who == "admins" or named not in who):
+            return Reply("error", say(language, "not_allowed"), language)
+        if request.command in _QUICK or request.platform in _OWNERS:
+            return None
+        for buckets, key, phrase in (
+            (self._people, named, "slow_down"),
+            (self._channels, request.scope, "slow_down_channel"),
+        ):
+            if seconds := buckets.wait(key):
+                text = say(language, phrase, seconds=math.ceil(seconds))
+                return Reply("busy", text, language)
+        return None
+
+    def _stop(self, request: Request, language: Language) -> Reply:
+        """End a request for whoever asked it, or for an admin."""
+        running = self._running.get((request.platform, request.text))
+        if running is None or running.stopped:
+            return Reply("error", say(language, "not_running"), language)
+        if request.user != running.request.user and not request.is_admin:
+            return Reply("error", say(language, "not_yours"), language)
+        running.stopped = True
+        running.task.cancel()
+        running.events.put_nowait(None)  # it may take its time to end: nobody waits for that
+        return Reply("answer", say(language, "stopping"), language)
+
+    async def _stoppable(
         self, handler: Handler, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
-        """Let one request at a time use the chat model; tell the others their place."""
-        if self._waiting >= self._limits.waiting:
-            yield Reply("busy", say(language, "busy"), language)
-            return
-        self._waiting += 1
+        """Pass events on, one at a time, until the reply or until somebody stops the request."""
+        events: asyncio.Queue[ReplyEvent | None] = asyncio.Queue()
+
+        async def pump() -> None:
+            try:
+                async with aclosing(self._in_turn(handler, request, language, running)) as source:
+                    async for event in source:
+                        events.put_nowait(event)
+                        await events.join()  # nothing is generated that nobody listens to
+            finally:
+                events.put_nowait(None)
+
+        task = asyncio.create_task(pump())
+        running = self._running[request.platform, request.id] = _Running(request, task, events)
         try:
-            if ahead := self._waiting - 1 + self._model_turn.locked():
-                yield Status(say(language, "waiting", ahead=ahead))
-            await self._model_turn.acquire()
+            while (event := await events.get()) is not None and not running.stopped:
+                yield event
+                if isinstance(event, Reply):
+                    return
+                if isinstance(event, ReplyChunk):
+                    running.chunks.append(event)
+                events.task_done()
+            if running.stopped:
+                yield _ended("answer", running.chunks, say(language, "stopped"), language)
+            elif not task.cancelled():
+                task.result()
         finally:
-            self._waiting -= 1
+            if self._running.get((request.platform, request.id)) is running:
+                del self._running[request.platform, request.id]
+            await self._release(running)
+
+    async def _release(self, running: _Running) -> None:
+        """End a request; one that doesn't end in time goes on without its turn."""
+        task = running.task
+        task.cancel()
         try:
-            async with aclosing(self._guarded(handler, request, language)) as events:
+            await asyncio.wait([task], timeout=self._limits.release_seconds)
+        finally:
+            running.give_back()
+            if not task.done():
+                log.error("a request that was stopped has not let go of what it uses")
+                self._lingering.add(task)
+                task.add_done_callback(self._lingering.discard)
+
+    async def _in_turn(
+        self, handler: Handler, request: Request, language: Language, running: _Running
+    ) -> AsyncGenerator[ReplyEvent, None]:
+        """Wait for what the request needs, and tell its place in the line; then handle it."""
+        turns = None
+        if handler.uses_chat_model(request):
+            turns = self._answering
+        elif request.command in _LEARNING:
+            turns = self._learning
+        async with aclosing(self._guarded(handler, request, language, running)) as events:
+            if turns is None:
                 async for event in events:
                     yield event
-        finally:
-            self._model_turn.release()
+                return
+            try:
+                ticket = turns.join(f"{request.platform}:{request.user}")
+            except Full:
+                yield Reply("busy", say(language, "busy"), language)
+                return
+            running.turn = (turns, ticket)
+            try:
+                while ticket.ahead:
+                    ticket.changed.clear()
+                    yield Status(say(language, "waiting", ahead=ticket.ahead))
+                    await ticket.changed.wait()
+                async for event in events:
+                    yield event
+            finally:
+                running.give_back()
 
     async def _guarded(
-        self, handler: Handler, request: Request, language: Language
+        self, handler: Handler, request: Request, language: Language, running: _Running
     ) -> AsyncGenerator[ReplyEvent, None]:
         """Turn every error of a handler into a reply that a person understands."""
         try:
@@ -136,4 +298,21 @@ class Dispatcher:
                 text = say(language, "failed", reference=request.id)
             else:
                 log.warning("request %s of %s: %s", request.id, request.platform, error)
-            yield Reply("error", text, language)
+            yield _ended("error", running.chunks, text, language)
+
+
+def _ended(
+    outcome: Literal["answer", "error"], chunks: Sequence[ReplyChunk], why: str, language: Language
+) -> Reply:
+    """Return the reply of a request that ended early: what was shown stays, and why it ends."""
+    if not chunks:
+        return Reply("error", why, language)
+    kept = (*chunks, ReplyChunk(f"\n\n{why}"))
+    cited = {citation.number: citation for chunk in chunks for citation in chunk.citations}
+    return Reply(
+        outcome,
+        "".join(chunk.text for chunk in kept).strip(),
+        language,
+        kept,
+        tuple(cited[number] for number in sorted(cited)),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Literal
 
 
 class Loading:
@@ -20,6 +21,15 @@ class Loading:
     def done(self) -> bool:
         """Tell whether the part is open."""
         return bool(self._task and self._task.done() and not _failed(self._task))
+
+    @property
+    def state(self) -> Literal["open", "loading", "closed", "broken"]:
+        """Return how far the part is; "broken" when the last try to open it failed."""
+        if self._task is None:
+            return "closed"
+        if not self._task.done():
+            return "loading"
+        return "broken" if _failed(self._task) else "open"
 
     async def ready(self) -> None:
         """Return when the part is open; raise why it can't be, and try again when asked again."""

@@ -38,6 +38,50 @@ PHRASES: dict[str, tuple[str, str]] = {
         "我根据团队的文档回答问题，并标明每个答案的出处。可以直接提问、发送文件让我学习，"
         "或用 /summarise 文件名 总结文档。这里我知道 {documents} 份文档；对话模型是 {model}。",
     ),
+    "help": (
+        "Ask me about the team's documents, and I answer with the places where it says so. "
+        "What works here:",
+        "向我提问团队文档中的内容，我会回答并标明出处。这里可以使用：",
+    ),
+    "help_ask": ("a question about the documents", "就文档提问"),
+    "help_search": ("passages with these words, without an answer", "只检索段落，不生成答案"),
+    "help_summarise": ("a summary of a document or a web page", "总结一份文档或网页"),
+    "help_upload": ("a file to learn", "上传文件让我学习"),
+    "help_remember": ("a thread to learn", "让我记住一个讨论串"),
+    "help_learn": ("a web page to learn", "让我学习一个网页"),
+    "help_sources": ("the documents that I know here", "列出这里已知的文档"),
+    "help_forget": ("delete a document from my memory", "让我忘记一份文档"),
+    "help_index": ("read the watched folders again", "重新读取知识库文件夹"),
+    "help_status": ("what I know, my model, and how I am", "查看我的状态、模型和知识"),
+    "help_stop": ("end an answer that is being written", "停止正在生成的回答"),
+    "help_help": ("this list", "显示这个列表"),
+    # How it is
+    "documents": ("{n} documents", "{n} 份文档"),
+    "one_documents": ("1 document", "1 份文档"),
+    "status_known": (
+        "I know {documents} here, {passages}.",
+        "这里我知道 {documents}，{passages}。",
+    ),
+    "status_reading": ("Being read: {n}.", "正在读取：{n}。"),
+    "status_failed": ("Could not be read: {n}.", "读取失败：{n}。"),
+    "status_model": ("The chat model is {model}.", "对话模型是 {model}。"),
+    "status_open": ("Ready: {what}.", "已就绪：{what}。"),
+    "status_loading": ("Loading: {what}.", "正在加载：{what}。"),
+    "status_closed": ("Not loaded yet: {what}.", "尚未加载：{what}。"),
+    "status_broken": (
+        "Can't be loaded: {what}. `teamglm doctor` says why.",
+        "无法加载：{what}。请运行 teamglm doctor 查看原因。",
+    ),
+    "status_load": (
+        "Being answered: {answering}; waiting: {waiting}; files to learn: {learning}.",
+        "正在回答：{answering}；等待中：{waiting}；待学习的文件：{learning}。",
+    ),
+    # Ratings
+    "rated": ("Thank you, I have noted that.", "谢谢，已记录。"),
+    "rated_nothing": (
+        "That answer is too old to be rated.",
+        "这个回答太久了，无法再评价。",
+    ),
     # Receipts
     "learned": (
         "{name}: {size}, ready",
@@ -145,6 +189,25 @@ PHRASES: dict[str, tuple[str, str]] = {
     "busy": (
         "I'm answering as many people as I can right now. Please ask again in a minute.",
         "现在提问的人太多了，请过一分钟再试。",
+    ),
+    "slow_down": (
+        "That is a lot at once: please go on in {seconds} seconds.",
+        "请求有点太快了，请过 {seconds} 秒再继续。",
+    ),
+    "slow_down_channel": (
+        "This channel asks a lot right now: please go on in {seconds} seconds.",
+        "这个频道的请求太多了，请过 {seconds} 秒再继续。",
+    ),
+    "not_allowed": (
+        "You may not do this here: please ask an admin.",
+        "你没有权限进行此操作，请联系管理员。",
+    ),
+    "stopping": ("Stopping …", "正在停止……"),
+    "stopped": ("Stopped.", "已停止。"),
+    "not_running": ("That is already finished.", "这个请求已经结束。"),
+    "not_yours": (
+        "Only the person who asked, or an admin, can stop this.",
+        "只有提问者或管理员才能停止。",
     ),
     "took_too_long": (
         "The answer took too long, so I stopped. Please ask again, perhaps more narrowly.",

@@ -201,15 +201,42 @@ class AnswerSettings(_Section):
     context_tokens: int = Field(300, ge=64)
     max_tokens: PositiveInt = 96
     refuse_below: float = Field(0.3, ge=0, le=1)
+    first_token_seconds: float = Field(30, gt=0)
     timeout_seconds: float = Field(120, gt=0)
+    keep_days: float = Field(30, gt=0)
 
 
 class LimitSettings(_Section):
     """Bounds that keep one person, or one file, from stopping the bot for all."""
 
     question_characters: PositiveInt = 4000
+    questions_at_once: PositiveInt = 1
     waiting_questions: PositiveInt = 16
+    waiting_questions_each: PositiveInt = 4
+    uploads_at_once: PositiveInt = 2
+    waiting_uploads: PositiveInt = 100
+    requests_per_minute_each: PositiveInt = 20
+    requests_per_minute_channel: PositiveInt = 120
     upload_megabytes: PositiveInt = 50
+
+
+Who = Literal["anyone", "admins"] | tuple[str, ...]
+"""Who may do something; a list names people as `slack:U012`, and admins always may."""
+
+
+class PermissionSettings(_Section):
+    """Who may change what the bot knows."""
+
+    teach: Who = "anyone"
+    forget: Who = "anyone"
+    reindex: Who = "admins"
+
+    @field_validator("teach", "forget", "reindex")
+    @classmethod
+    def _named_in_full(cls, who: Who) -> Who:
+        if not isinstance(who, str) and not all(":" in name for name in who):
+            raise ValueError("people are named with their platform, as slack:U012 or discord:345")
+        return who
 
 
 class WebSettings(_Section):
@@ -280,6 +307,7 @@ class Settings(_Section):
     splitter: SplitterSettings = SplitterSettings()
     answers: AnswerSettings = AnswerSettings()
     limits: LimitSettings = LimitSettings()
+    permissions: PermissionSettings = PermissionSettings()
     web: WebSettings = WebSettings()
     console: bool = False
     slack: SlackSettings = SlackSettings()

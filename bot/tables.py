@@ -77,6 +77,8 @@ turn = Table(
     Column("request", String, nullable=False),
     Column("conversation", String, nullable=False),
     Column("user", String, nullable=False),
+    # What the reply could be made of: nobody who may see less gets to hear of it again.
+    Column("audience", JSON, nullable=False),
     Column("question", Text, nullable=False),
     Column("answer", Text, nullable=False),
     Column("outcome", String, nullable=False),

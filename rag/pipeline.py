@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
@@ -94,6 +95,8 @@ class AnswerLimits:
     max_tokens: int = 96
     refuse_below: float = 0.3
     timeout: float = 120.0
+    first_token: float = 120.0
+    """How long an answer's first token may take; summaries read more before theirs."""
     part_tokens: int = 1000
     """A text longer than this is summarised in parts."""
     most_parts: int = 12
@@ -150,7 +153,9 @@ class RagPipeline:
             attribution = await asyncio.to_thread(self._attribution, sources)
             refused = False
             said = 0
-            async with aclosing(self._sentences(messages, clock)) as sentences:
+            async with aclosing(
+                self._sentences(messages, clock, patience=self._limits.first_token)
+            ) as sentences:
                 async for text in sentences:
                     if not said and says_unknown(text):
                         refused = True
@@ -286,13 +291,18 @@ class RagPipeline:
         return parts
 
     async def _sentences(
-        self, messages: Sequence[BaseMessage], clock: _Clock, *, tokens: int = 1
+        self,
+        messages: Sequence[BaseMessage],
+        clock: _Clock,
+        *,
+        tokens: int = 1,
+        patience: float = math.inf,
     ) -> AsyncGenerator[str, None]:
         """Yield the model's sentences, each with the white space before it, as they end."""
-        deadline = time.monotonic() + self._limits.timeout
+        limits = (min(patience, self._limits.timeout), self._limits.timeout)
         stream = self._chat.astream(list(messages), max_tokens=tokens * self._limits.max_tokens)
         written = ""
-        async with aclosing(_within(stream, deadline)) as pieces:
+        async with aclosing(_within(stream, *limits)) as pieces:
             async for piece in pieces:
                 clock.mark("first_token", once=True)
                 written += piece
@@ -303,8 +313,12 @@ class RagPipeline:
             yield written.rstrip()
 
 
-async def _within(stream: AsyncIterator[BaseMessage], deadline: float) -> AsyncGenerator[str, None]:
-    """Pass a model's pieces on until the deadline; raise `AnswerTimeout` then."""
+async def _within(
+    stream: AsyncIterator[BaseMessage], first: float, last: float
+) -> AsyncGenerator[str, None]:
+    """Pass a model's pieces on; raise `AnswerTimeout` where the first or the last takes longer."""
+    began = time.monotonic()
+    deadline = began + first
     try:
         while True:
             async with asyncio.timeout(deadline - time.monotonic()):
@@ -313,7 +327,11 @@ async def _within(stream: AsyncIterator[BaseMessage], deadline: float) -> AsyncG
                 except StopAsyncIteration:
                     return
             if message.content:
+                deadline = began + last
                 yield str(message.content)
+            # A model that never makes anybody wait never lets the timeout act either.
+            if time.monotonic() > deadline:
+                raise TimeoutError
     except TimeoutError as error:
         raise AnswerTimeout("The model took too long.") from error
     finally:

@@ -155,6 +155,7 @@ class ConsoleAdapter:
             conversation=self._conversation,
             scope=self._scope,
             audience=frozenset({self._scope}),
+            is_admin=True,
             attachments=attachments,
             history=tuple(self._turns),
         )

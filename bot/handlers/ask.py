@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 
+from bot.conversations import Conversations, Said
 from bot.handlers.citing import replies
 from bot.handlers.opening import opening
 from bot.loading import Loading
-from bot.messages import Language, Reply, ReplyEvent, Request, Status, Turn
+from bot.messages import Citation, Language, Reply, ReplyEvent, Request, Sources, Status, Turn
 from bot.phrases import say
 from rag.audience import Audience
 from rag.pipeline import Exchange, RagPipeline
@@ -26,15 +25,6 @@ _ABOUT = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Remembered:
-    exchange: Exchange
-    audience: frozenset[str]
-    """What the answer could draw on."""
-    documents: frozenset[str]
-    """What it did draw on."""
-
-
 class Ask:
     """Handles `ask`: one question through the whole pipeline."""
 
@@ -44,19 +34,18 @@ class Ask:
         self,
         pipeline: RagPipeline,
         records: Records,
+        conversations: Conversations,
         *,
         model: str,
         history: int,
         needs: Sequence[Loading],
-        remembered: int = 1000,
     ) -> None:
         self._pipeline = pipeline
         self._records = records
         self._model = model
         self._history = history
         self._needs = needs
-        self._remembered = remembered
-        self._conversations: OrderedDict[str, list[_Remembered]] = OrderedDict()
+        self._conversations = conversations
 
     def uses_chat_model(self, request: Request) -> bool:
         """Tell whether this is a question: greetings are answered without waiting for a turn."""
@@ -84,39 +73,32 @@ class Ask:
         if not await asyncio.to_thread(self._records.knows_any, audience):
             yield Reply("refusal", say(language, "no_documents"), language, model=self._model)
             return
-        history = await self._earlier(request, audience)
+        history, follows = await self._earlier(request, audience)
         stream = self._pipeline.stream(question, audience, history)
+        passages: tuple[Citation, ...] = ()
         async with aclosing(replies(stream, language, self._model)) as events:
             async for event in events:
-                if isinstance(event, Reply) and event.outcome == "answer":
-                    self._remember(request, audience, event)
+                if isinstance(event, Sources):
+                    passages = event.citations
+                if isinstance(event, Reply):
+                    said = Said(question, event.text, event.outcome, event.model, passages)
+                    await self._conversations.remember(request, said, follows)
                 yield event
 
-    async def _earlier(self, request: Request, audience: Audience) -> list[Exchange]:
+    async def _earlier(
+        self, request: Request, audience: Audience
+    ) -> tuple[list[Exchange], Sequence[Said]]:
+        """Return the earlier turns, and those of them that the bot remembers itself."""
         if not self._history:
-            return []
+            return [], ()
         if request.history is not None:
-            return exchanges(request.history)[-self._history :]
-        turns = self._conversations.get(request.conversation, [])
+            return exchanges(request.history)[-self._history :], ()
+        turns = await self._conversations.earlier(request, self._history)
         # What an answer drew on may be forbidden or forgotten by now, and with it the answer.
-        cited = frozenset[str]().union(*(turn.documents for turn in turns))
-        known = await asyncio.to_thread(self._records.known, cited, audience) if cited else cited
-        return [
-            turn.exchange
-            for turn in turns[-self._history :]
-            if turn.audience <= audience.scopes and turn.documents <= known
-        ]
-
-    def _remember(self, request: Request, audience: Audience, reply: Reply) -> None:
-        if not self._history or request.history is not None:
-            return
-        exchange = Exchange(request.text.strip(), reply.text)
-        documents = frozenset(citation.document for citation in reply.citations)
-        turns = self._conversations.setdefault(request.conversation, [])
-        turns[:] = [*turns, _Remembered(exchange, audience.scopes, documents)][-self._history :]
-        self._conversations.move_to_end(request.conversation)
-        while len(self._conversations) > self._remembered:
-            self._conversations.popitem(last=False)
+        drawn_on = frozenset[str]().union(*(turn.documents for turn in turns))
+        known = await asyncio.to_thread(self._records.known, drawn_on, audience)
+        follows = [turn for turn in turns if turn.documents <= known]
+        return [Exchange(turn.question, turn.answer) for turn in follows], follows
 
 
 def exchanges(turns: Sequence[Turn]) -> list[Exchange]:

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
 
+from bot.conversations import Conversations
+from bot.feedback import Feedback
 from bot.handlers.opening import opening
 from bot.handlers.teach import OPERATOR, taught_by
 from bot.loading import Loading
@@ -24,9 +26,18 @@ class Forget:
 
     command = "forget"
 
-    def __init__(self, indexer: Indexer, records: Records, *, needs: Sequence[Loading]) -> None:
+    def __init__(
+        self,
+        indexer: Indexer,
+        records: Records,
+        conversations: Conversations,
+        feedback: Feedback,
+        *,
+        needs: Sequence[Loading],
+    ) -> None:
         self._indexer = indexer
         self._records = records
+        self._said = (conversations, feedback)
         self._needs = needs
 
     def uses_chat_model(self, request: Request) -> bool:
@@ -49,6 +60,10 @@ class Forget:
                 yield Reply("error", say(language, "others_documents"), language)
                 return
             receipts = await asyncio.to_thread(self._indexer.forget_user, str(user))
+            for kept in self._said:
+                await kept.forget_person(str(user))
+                for receipt in receipts:
+                    await kept.forget_document(receipt.document)
             text = "\n".join(self._line(receipt, language) for receipt in receipts)
             rows = [asdict(receipt) for receipt in receipts]
             text = text or say(language, "sources_none")
@@ -59,6 +74,8 @@ class Forget:
             reference = page_name(reference, private=True)
         record = await asyncio.to_thread(self._records.find_document, reference, audience)
         receipt = await asyncio.to_thread(self._indexer.forget, record.id, audience)
+        for kept in self._said:  # an answer may have its words
+            await kept.forget_document(record.document)
         text = self._line(receipt, language)
         if record.source.startswith("folder:"):
             text += say(language, "file_still_there")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,14 +38,15 @@ def settings(folder: Path, **more: Any) -> Settings:
 
 
 def request(text: str = "", command: str = "ask", **more: Any) -> Request:
-    """Return a request of somebody who sees what is public."""
+    """Return a new request of somebody at the command line, who sees what is public."""
     values: dict[str, Any] = {
-        "id": "event-1",
+        "id": uuid.uuid4().hex,
         "platform": "cli",
         "user": "someone",
         "conversation": "conversation-1",
         "scope": "public",
         "audience": frozenset({"public"}),
+        "is_admin": True,
     }
     return Request(command=command, text=text, **{**values, **more})
 

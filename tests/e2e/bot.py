@@ -128,7 +128,9 @@ class Bot:
             self.watched.mkdir(parents=True)
         shutil.copy(ROOT / "config.yaml", self._config)
         watched = {"path": "watched", "scope": "public", "schedule": "every 1 second"}
-        self.set(**{"folders": [watched], "web": {"port": self.port}, **changes})
+        # A machine that does other things besides needs longer to begin.
+        slow = {"answers": {"first_token_seconds": PATIENCE}}
+        self.set(**{"folders": [watched], "web": {"port": self.port}, **slow, **changes})
 
     def set(self, **changes: Any) -> None:
         """Change the config: keys, or keys of its sections; a start after this heeds it."""

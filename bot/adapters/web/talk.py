@@ -51,6 +51,7 @@ def to_request(
         conversation=f"web:{tab}",
         scope=scope,
         audience=frozenset({"public"}),
+        is_admin=True,  # the page is for whoever runs the bot, or has its password
         language=None if command == "ask" else language,
         attachments=attachments,
         history=history,

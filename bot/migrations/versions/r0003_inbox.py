@@ -57,6 +57,7 @@ def upgrade() -> None:
         sa.Column("request", sa.String(), nullable=False),
         sa.Column("conversation", sa.String(), nullable=False),
         sa.Column("user", sa.String(), nullable=False),
+        sa.Column("audience", sa.JSON(), nullable=False),
         sa.Column("question", sa.Text(), nullable=False),
         sa.Column("answer", sa.Text(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=False),

@@ -64,8 +64,8 @@ async def test_a_document_that_failed_is_listed_with_the_reason(ask: Ask, send: 
 async def test_sources_answers_while_the_model_is_busy_and_nothing_is_open(
     bot: App, ask: Ask, chat: FakeChat
 ) -> None:
-    async with bot.dispatcher._model_turn:
-        _, reply = await ask(request("", "sources"))
+    bot.dispatcher._answering.join("somebody else")
+    _, reply = await ask(request("", "sources"))
     assert reply.data == []
     assert reply.text
     assert not bot.knowledge.done

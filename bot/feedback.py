@@ -1,0 +1,104 @@
+"""What people think of answers: thumbs and corrections, with all that is needed to learn from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, insert, select
+
+from bot.conversations import Said, columns, forget_rows
+from bot.messages import Citation, Request
+from bot.tables import rating
+from bot.writer import Writer
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What one person thinks of one answer."""
+
+    platform: str
+    request: str
+    user: str
+    thumb: int | None
+    """1 or -1; None where only a correction came."""
+    correction: str | None
+    said: Said
+    rated_at: float
+
+
+class Feedback:
+    """Keeps ratings until their person or their document is forgotten; `clock` as `time.time`."""
+
+    def __init__(self, writer: Writer, *, clock: Callable[[], float] = time.time) -> None:
+        self._writer = writer
+        self._clock = clock
+
+    async def add(
+        self, request: Request, reply: str, said: Said, thumb: int | None, correction: str | None
+    ) -> None:
+        """Keep what `request.user` thinks of a reply; what is None stays as it was."""
+        this = and_(
+            rating.c.platform == request.platform,
+            rating.c.request == reply,
+            rating.c.user == request.user,
+        )
+
+        def work(connection: Connection) -> None:
+            before = connection.execute(select(rating).where(this)).mappings().first()
+            connection.execute(delete(rating).where(this))
+            row = {
+                "platform": request.platform,
+                "request": reply,
+                "user": request.user,
+                "thumb": thumb if thumb is not None or not before else before["thumb"],
+                "correction": correction or (before["correction"] if before else None),
+                "rated_at": self._clock(),
+                **columns(said),
+            }
+            connection.execute(insert(rating).values(row))
+
+        await self._writer.write(work)
+
+    async def ratings(self) -> list[Rating]:
+        """Return every rating, oldest first."""
+        query = select(rating).order_by(rating.c.rated_at)
+        return await self._writer.read(
+            lambda connection: [_rating(row) for row in connection.execute(query).mappings()]
+        )
+
+    async def forget_person(self, person: str) -> None:
+        """Delete the ratings of a person, named as `slack:U012`."""
+        platform, _, user = person.partition(":")
+        theirs = and_(rating.c.platform == platform, rating.c.user == user)
+
+        def work(connection: Connection) -> None:
+            connection.execute(delete(rating).where(theirs))
+
+        await self._writer.write(work)
+
+    async def forget_document(self, name: str) -> None:
+        """Delete the ratings of answers that may have words of a document."""
+        await self._writer.write(lambda connection: forget_rows(connection, rating, name))
+
+
+def _rating(row: Any) -> Rating:
+    said = Said(
+        row["question"],
+        row["answer"],
+        row["outcome"],
+        row["model"],
+        tuple(Citation(**passage) for passage in row["passages"]),
+        frozenset(row["documents"]),
+    )
+    return Rating(
+        row["platform"],
+        row["request"],
+        row["user"],
+        row["thumb"],
+        row["correction"],
+        said,
+        row["rated_at"],
+    )

@@ -1,0 +1,43 @@
+"""Keep what people think of an answer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+from bot.conversations import Conversations
+from bot.feedback import Feedback
+from bot.messages import Language, Reply, ReplyEvent, Request
+from bot.phrases import say
+
+_THUMBS = {"up": 1, "down": -1}
+
+
+class Rate:
+    """Handles `rate`: `options["reply"]` is the id of the request that was answered.
+
+    `options["thumb"]` is `up` or `down`; `request.text` is a correction. One of them is enough.
+    """
+
+    command = "rate"
+
+    def __init__(self, conversations: Conversations, feedback: Feedback) -> None:
+        self._conversations = conversations
+        self._feedback = feedback
+
+    def uses_chat_model(self, request: Request) -> bool:
+        """Return False."""
+        return False
+
+    async def handle(
+        self, request: Request, language: Language
+    ) -> AsyncGenerator[ReplyEvent, None]:
+        """Yield thanks."""
+        reply = str(request.options.get("reply", ""))
+        thumb = _THUMBS.get(str(request.options.get("thumb")))
+        correction = request.text.strip() or None
+        said = await self._conversations.said(request.platform, reply)
+        if said is None or (thumb is None and correction is None):
+            yield Reply("error", say(language, "rated_nothing"), language)
+            return
+        await self._feedback.add(request, reply, said, thumb, correction)
+        yield Reply("answer", say(language, "rated"), language)
