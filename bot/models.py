@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bot.settings import (
+from bot.model_settings import (
     ChatGlmModel,
     CrossEncoderModel,
     EmbeddedModel,
@@ -16,10 +16,9 @@ from bot.settings import (
     ModelSettings,
     SentenceTransformersModel,
     ServerModel,
-    Settings,
-    SettingsError,
     TransformersModel,
 )
+from bot.settings import Settings, SettingsError
 from rag.ingest.ocr import Ocr
 from rag.models.embedding_process import EmbeddingProcess
 from rag.models.embedding_recipes import Pooling

@@ -6,15 +6,13 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import yaml
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     PositiveInt,
     SecretStr,
@@ -23,11 +21,11 @@ from pydantic import (
     model_validator,
 )
 
+from bot.model_settings import DEFAULT_KEY, ModelSettings, Section
 from rag.audience import check_scope
 from rag.fetch import FetchError, page_name
 
 _PREFIX = "TEAMGLM_"
-_DEFAULT_KEY = "OPENAI_API_KEY"
 _INTERVAL = re.compile(r"every ([1-9]\d*) (second|minute|hour|day)s?")
 
 
@@ -35,96 +33,7 @@ class SettingsError(Exception):
     """A setting that can't be used; the text names it and says what to do."""
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class EmbeddedModel(_Section):
-    """A model of the manifest, fetched by `teamglm models pull`."""
-
-    provider: Literal["embedded"]
-
-
-class GgufModel(_Section):
-    """A chat model in a GGUF file, run by llama.cpp."""
-
-    provider: Literal["gguf"]
-    path: Path
-    context_window: PositiveInt = 4096
-
-
-class ChatGlmModel(_Section):
-    """A ChatGLM checkpoint folder of safetensors, of any generation, quantised or not."""
-
-    provider: Literal["chatglm"]
-    path: Path
-    device: str = "auto"
-    dtype: str = "auto"
-    template: Literal["auto", "chatglm", "chatglm2", "chatglm3"] = "auto"
-    context_window: PositiveInt = 4096
-    memory: Mapping[int | str, int | str] = {}
-    """How much each device may hold, by accelerate's names, to spread the model over them."""
-    offload: Path | None = None
-
-
-class TransformersModel(_Section):
-    """Any chat model folder that transformers itself knows."""
-
-    provider: Literal["transformers"]
-    path: Path
-    device: str = "auto"
-    dtype: str = "auto"
-
-
-class ServerModel(_Section):
-    """A chat or embedding model behind an OpenAI-compatible server.
-
-    `key_env` names the environment variable of its key; prefixes are for embedding.
-    """
-
-    provider: Literal["openai"]
-    model: str
-    base_url: str | None = None
-    key_env: str = Field(_DEFAULT_KEY, pattern="^[A-Z][A-Z0-9_]*$")
-    context_window: PositiveInt = 8192
-    timeout: float = Field(60, gt=0)
-    retries: int = Field(2, ge=0, le=10)
-    query_prefix: str | None = None
-    passage_prefix: str | None = None
-
-
-class SentenceTransformersModel(_Section):
-    """An embedding model folder of sentence-transformers, or of transformers alone."""
-
-    provider: Literal["sentence-transformers"]
-    path: Path
-    device: str = "auto"
-    pooling: Literal["mean", "cls", "max", "lasttoken"] | None = None
-    query_prefix: str | None = None
-    passage_prefix: str | None = None
-
-
-class CrossEncoderModel(_Section):
-    """A reranker's folder: it scores question and passage together."""
-
-    provider: Literal["cross-encoder"]
-    path: Path
-    device: str = "auto"
-
-
-ModelSettings = Annotated[
-    EmbeddedModel
-    | GgufModel
-    | ChatGlmModel
-    | TransformersModel
-    | ServerModel
-    | SentenceTransformersModel
-    | CrossEncoderModel,
-    Field(discriminator="provider"),
-]
-
-
-class _Source(_Section):
+class _Source(Section):
     """Where documents come from by themselves: who may see them, how often they are read again."""
 
     scope: str = "public"
@@ -186,14 +95,14 @@ class WebPageSettings(_Source):
         return self
 
 
-class SplitterSettings(_Section):
+class SplitterSettings(Section):
     """How documents become passages; sizes in tokens of the embedding model."""
 
     name: Literal["character", "length", "meaning"] = "character"
     max_tokens: int = Field(250, ge=32, le=500)
 
 
-class AnswerSettings(_Section):
+class AnswerSettings(Section):
     """How questions are answered."""
 
     history: int = Field(3, ge=0, le=20)
@@ -206,7 +115,7 @@ class AnswerSettings(_Section):
     keep_days: float = Field(30, gt=0)
 
 
-class LimitSettings(_Section):
+class LimitSettings(Section):
     """Bounds that keep one person, or one file, from stopping the bot for all."""
 
     question_characters: PositiveInt = 4000
@@ -224,7 +133,7 @@ Who = Literal["anyone", "admins"] | tuple[str, ...]
 """Who may do something; a list names people as `slack:U012`, and admins always may."""
 
 
-class PermissionSettings(_Section):
+class PermissionSettings(Section):
     """Who may change what the bot knows."""
 
     teach: Who = "anyone"
@@ -239,7 +148,7 @@ class PermissionSettings(_Section):
         return who
 
 
-class WebSettings(_Section):
+class WebSettings(Section):
     """The web page; `port` empty means 7860 or the next free one."""
 
     enabled: bool = True
@@ -254,7 +163,7 @@ class WebSettings(_Section):
         return check_scope(scope)
 
 
-class SlackSettings(_Section):
+class SlackSettings(Section):
     """Slack; it is on when its tokens are in the environment."""
 
     api_url: str = "https://slack.com/api/"
@@ -265,7 +174,7 @@ class SlackSettings(_Section):
     keep_files: Literal["always", "ask", "never"] = "always"
 
 
-class DiscordSettings(_Section):
+class DiscordSettings(Section):
     """Discord; it is on when its token is in the environment."""
 
     api_url: str | None = None
@@ -276,7 +185,7 @@ class DiscordSettings(_Section):
     keep_files: Literal["always", "ask"] = "always"
 
 
-class Secrets(_Section):
+class Secrets(Section):
     """What only the environment may hold."""
 
     slack_bot_token: SecretStr | None = None
@@ -289,7 +198,7 @@ class Secrets(_Section):
     web_password: SecretStr | None = None
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole configuration, valid."""
 
     chat_model: str
@@ -402,7 +311,7 @@ def _take_addresses(values: dict[str, Any], environment: Mapping[str, str]) -> N
     if address := environment.get("OPENAI_BASE_URL"):
         for model in _servers(values):
             # A server with a key of its own has an address of its own too.
-            if model.get("key_env", _DEFAULT_KEY) == _DEFAULT_KEY:
+            if model.get("key_env", DEFAULT_KEY) == DEFAULT_KEY:
                 model["base_url"] = address
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bot.app import granted
-from bot.settings import ServerModel, Settings, SettingsError, load_settings, trigger
+from bot.model_settings import ServerModel
+from bot.settings import Settings, SettingsError, load_settings, trigger
 from tests.bot.fakes import EMPTY, config
 
 

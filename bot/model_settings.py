@@ -1,0 +1,102 @@
+"""The settings of each kind of model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+DEFAULT_KEY = "OPENAI_API_KEY"
+
+
+class Section(BaseModel):
+    """A part of the settings: a key that it doesn't have is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class EmbeddedModel(Section):
+    """A model of the manifest, fetched by `teamglm models pull`."""
+
+    provider: Literal["embedded"]
+
+
+class GgufModel(Section):
+    """A chat model in a GGUF file, run by llama.cpp."""
+
+    provider: Literal["gguf"]
+    path: Path
+    context_window: PositiveInt = 4096
+
+
+class ChatGlmModel(Section):
+    """A ChatGLM checkpoint folder of safetensors, of any generation, quantised or not."""
+
+    provider: Literal["chatglm"]
+    path: Path
+    device: str = "auto"
+    dtype: str = "auto"
+    template: Literal["auto", "chatglm", "chatglm2", "chatglm3"] = "auto"
+    context_window: PositiveInt = 4096
+    memory: Mapping[int | str, int | str] = {}
+    """How much each device may hold, by accelerate's names, to spread the model over them."""
+    offload: Path | None = None
+
+
+class TransformersModel(Section):
+    """Any chat model folder that transformers itself knows."""
+
+    provider: Literal["transformers"]
+    path: Path
+    device: str = "auto"
+    dtype: str = "auto"
+
+
+class ServerModel(Section):
+    """A chat or embedding model behind an OpenAI-compatible server.
+
+    `key_env` names the environment variable of its key; prefixes are for embedding.
+    """
+
+    provider: Literal["openai"]
+    model: str
+    base_url: str | None = None
+    key_env: str = Field(DEFAULT_KEY, pattern="^[A-Z][A-Z0-9_]*$")
+    context_window: PositiveInt = 8192
+    timeout: float = Field(60, gt=0)
+    retries: int = Field(2, ge=0, le=10)
+    query_prefix: str | None = None
+    passage_prefix: str | None = None
+
+
+class SentenceTransformersModel(Section):
+    """An embedding model folder of sentence-transformers, or of transformers alone."""
+
+    provider: Literal["sentence-transformers"]
+    path: Path
+    device: str = "auto"
+    pooling: Literal["mean", "cls", "max", "lasttoken"] | None = None
+    query_prefix: str | None = None
+    passage_prefix: str | None = None
+
+
+class CrossEncoderModel(Section):
+    """A reranker's folder: it scores question and passage together."""
+
+    provider: Literal["cross-encoder"]
+    path: Path
+    device: str = "auto"
+
+
+ModelSettings = Annotated[
+    EmbeddedModel
+    | GgufModel
+    | ChatGlmModel
+    | TransformersModel
+    | ServerModel
+    | SentenceTransformersModel
+    | CrossEncoderModel,
+    Field(discriminator="provider"),
+]
