@@ -391,6 +391,7 @@ def _platforms(
             handle,
             app.inbox,
             bot_token=secrets.slack_bot_token.get_secret_value(),
+            fetch=app.fetcher.fetch,
             app_token=app_token.get_secret_value() if app_token else None,
             signing_secret=signed.get_secret_value() if signed else None,
             host=settings.slack.host,

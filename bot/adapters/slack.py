@@ -21,13 +21,13 @@ from bot.adapters.delivery import Deliveries
 from bot.adapters.slack_access import Access, Team
 from bot.adapters.slack_api import SlackApi, reason
 from bot.adapters.slack_clicks import Clicks
-from bot.adapters.slack_files import fetch, is_loopback
+from bot.adapters.slack_files import download, is_loopback
 from bot.adapters.slack_http import SignedEvents, serve
 from bot.adapters.slack_requests import concerns, is_spoken
 from bot.adapters.slack_surface import SlackSurface
 from bot.adapters.slack_talk import Threads
 from bot.adapters.slack_work import Habits, SlackWork, own_team
-from bot.messages import Attachment, Event, Handle, Inbox, PlatformError
+from bot.messages import Attachment, Event, Fetch, Handle, Inbox, PlatformError
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class SlackAdapter:
         inbox: Inbox,
         *,
         bot_token: str,
+        fetch: Fetch,
         app_token: str | None = None,
         signing_secret: str | None = None,
         host: str = "127.0.0.1",
@@ -68,6 +69,7 @@ class SlackAdapter:
         if not (app_token or signing_secret):
             raise ValueError("Slack needs an app token or a signing secret")
         self._token = bot_token
+        self._fetch = fetch
         self._app_token = app_token
         self._ping_seconds = ping_seconds
         self._address = (host, port, listening)
@@ -259,12 +261,12 @@ class SlackAdapter:
             return
         if "://" not in url:
             url = await self._api.file_url(url)
-        await fetch(
+        await download(
+            self._fetch,
             url,
             attachment,
             path,
             limit,
             token=self._token,
             api_url=self._api_url,
-            proxy=self._client.proxy,
         )

@@ -22,7 +22,6 @@ from bot.adapters.slack_forms import (
     summarise_form,
 )
 from bot.adapters.slack_requests import is_direct, to_verb
-from bot.adapters.slack_surface import whisper
 from bot.adapters.slack_words import word
 from bot.adapters.slack_work import SlackWork
 from bot.messages import Event, Language
@@ -133,9 +132,9 @@ class Clicks:
     async def _rate(self, body: Body, team: Team) -> None:
         thumb, _, request = str(body["actions"][0].get("value") or "").partition(" ")
         event = self._event(body, team, body["container"]["channel_id"])
-        options = {"thumb": 1 if thumb == "up" else -1}
-        await self._asked(event, body["user"]["id"], "rate", request, options=options)
-        await self._say(body, "thanks")
+        options = {"thumb": thumb, "reply": request}
+        reply = await self._asked(event, body["user"]["id"], "rate", "", options=options)
+        await self._work.whisper(body.get("response_url"), reply.text)
 
     async def _ask_about(self, body: Body) -> None:
         language = await self._language(body["user"]["id"])
@@ -149,8 +148,7 @@ class Clicks:
 
     async def _say(self, body: Body, key: str) -> None:
         language = await self._language(body["user"]["id"])
-        if url := body.get("response_url"):
-            await whisper(self._api.client, url, word(language, key))
+        await self._work.whisper(body.get("response_url"), word(language, key))
 
     async def _asked(self, event: Event, user: str, command: str, text: str, **more: Any) -> Any:
         payload = {"channel": event.channel, "user": user}

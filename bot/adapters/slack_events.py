@@ -87,6 +87,7 @@ def stopped(body: Body, me: Team) -> Event:
     payload = {
         "channel": event["channel"],
         "thread": event["thread_ts"],
+        "user": event["user"],
         "streams": list(event.get("streaming_message_ts") or ()),
     }
     return _event(body, me, "stopped", payload, event["channel"], None)

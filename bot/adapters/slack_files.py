@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path, PurePosixPath
+from typing import Final
 
-import aiohttp
 from yarl import URL
 
-from bot.messages import Attachment, AttachmentError
+from bot.messages import Attachment, AttachmentError, Fetch
 
-_FILE_HOSTS = {"slack.com": "files.slack.com", "slack-gov.com": "files.slack-gov.com"}
-_HTML = (".html", ".htm", ".xhtml")
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_BLOCK = 1 << 16
+_FILE_HOSTS: Final = {"slack.com": "files.slack.com", "slack-gov.com": "files.slack-gov.com"}
+_HTML: Final = (".html", ".htm", ".xhtml")
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 
 
 def is_loopback(url: str) -> bool:
@@ -21,23 +19,16 @@ def is_loopback(url: str) -> bool:
     return URL(url).host in _LOOPBACK
 
 
-def may_have_token(url: str, api_url: str) -> bool:
-    """Tell whether the bot's token may be sent to `url`: where Slack keeps files, or its API."""
-    try:
-        address, api = URL(url), URL(api_url)
-        origin = address.origin()
-    except ValueError:
-        return False
-    if address.user is not None or address.password is not None:
-        return False
-    if address.scheme != "https" and not (address.scheme == "http" and address.host in _LOOPBACK):
-        return False
+def file_origins(api_url: str) -> tuple[list[str], list[str]]:
+    """Return where Slack keeps files, and the configured API's own origin if it isn't Slack's."""
+    api = URL(api_url)
     domain = ".".join((api.host or "").split(".")[-2:])
-    kept = _FILE_HOSTS.get(domain, _FILE_HOSTS["slack.com"])
-    return origin in (api.origin(), URL(f"https://{kept}"))
+    own = [] if domain in _FILE_HOSTS else [str(api.origin())]
+    return [f"https://{_FILE_HOSTS.get(domain, _FILE_HOSTS['slack.com'])}"], own
 
 
-async def fetch(
+async def download(
+    fetch: Fetch,
     url: str,
     attachment: Attachment,
     path: Path,
@@ -45,54 +36,15 @@ async def fetch(
     *,
     token: str,
     api_url: str,
-    proxy: str | None = None,
 ) -> None:
-    """Write the file at `url` to `path`; raise `AttachmentError` for anything but the file."""
-    if not may_have_token(url, api_url):
-        raise AttachmentError("unreadable", "the file is not at one of Slack's addresses")
+    """Write the file at `url` to `path`; raise `AttachmentError`, or what `fetch` raises."""
     if attachment.size is not None and attachment.size > limit:
         raise AttachmentError("too_large", f"{attachment.size} bytes are more than {limit}")
-    timeout = aiohttp.ClientTimeout(total=None, connect=10, sock_read=30)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(
-                URL(url),
-                headers={"Authorization": f"Bearer {token}"},
-                allow_redirects=False,
-                proxy=proxy,
-            ) as response,
-        ):
-            _check(response, attachment)
-            written = await _save(response, path, limit)
-    except TimeoutError as error:
-        raise AttachmentError("unreadable", "Slack took too long to send the file") from error
-    except (aiohttp.ClientError, OSError) as error:
-        reason = f"Slack did not send the file ({type(error).__name__})"
-        raise AttachmentError("unreadable", reason) from error
-    if _is_page(response) and attachment.size not in (None, written):
-        raise AttachmentError("unreadable", "Slack sent its login page instead of the file")
-
-
-def _check(response: aiohttp.ClientResponse, attachment: Attachment) -> None:
-    if response.status != 200:
-        raise AttachmentError("unreadable", f"Slack answered {response.status} for the file")
-    if _is_page(response) and PurePosixPath(attachment.name).suffix.lower() not in _HTML:
+    origins, own = file_origins(api_url)
+    found = await fetch(url, path, limit, origins=origins, own=own, token=token)
+    if found.status != 200:
+        raise AttachmentError("unreadable", f"Slack answered {found.status} for the file")
+    page = PurePosixPath(attachment.name).suffix.lower() in _HTML
+    if found.html and (not page or attachment.size not in (None, found.size)):
         # With a token that may not read the file, Slack answers 200 and shows its login.
         raise AttachmentError("unreadable", "Slack sent its login page instead of the file")
-
-
-def _is_page(response: aiohttp.ClientResponse) -> bool:
-    return response.content_type in ("text/html", "application/xhtml+xml")
-
-
-async def _save(response: aiohttp.ClientResponse, path: Path, limit: int) -> int:
-    """Write the body as it comes, counted here and not as its header claims."""
-    written = 0
-    with await asyncio.to_thread(path.open, "wb") as file:
-        async for block in response.content.iter_chunked(_BLOCK):
-            written += len(block)
-            if written > limit:
-                raise AttachmentError("too_large", f"more than {limit} bytes")
-            await asyncio.to_thread(file.write, block)
-    return written

@@ -30,7 +30,6 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "page": ("Page {page}", "第 {page} 页"),
     # Replies to what people did
     "looking": ("Looking…", "正在查找…"),
-    "thanks": ("Thank you for telling me.", "谢谢您的反馈。"),
     "shared": ("Question: {question}", "问题：{question}"),
     "cannot_share": (
         "That answer is no longer at hand: ask again, and share the new one.",

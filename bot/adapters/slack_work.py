@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bot.adapters.delivery import Deliveries
+from bot.adapters.sheet import Refused, Unreachable
 from bot.adapters.slack_access import Access, Team
 from bot.adapters.slack_api import FAILURES, SlackApi, reason, remember
 from bot.adapters.slack_blocks import Page, home
@@ -24,7 +25,7 @@ from bot.adapters.slack_requests import (
     to_requests,
     to_text,
 )
-from bot.adapters.slack_surface import SlackSurface
+from bot.adapters.slack_surface import SlackSurface, whisper
 from bot.adapters.slack_talk import FollowUps
 from bot.adapters.slack_words import word
 from bot.messages import (
@@ -38,7 +39,7 @@ from bot.messages import (
     ReplyEvent,
     Request,
 )
-from bot.render import shorten
+from bot.render import escape_slack, shorten
 from bot.wire import event_from_json
 
 log = logging.getLogger(__name__)
@@ -223,10 +224,22 @@ class SlackWork:
         for request in list(self._live.get(conversation, ())):
             await self._stop(request, event)
 
-    async def _stop(self, request: str, event: Event, user: str = "") -> None:
-        context = Context(event.id, team_of(event.team), self.me)
-        payload = {"channel": event.channel, "user": user}
-        await self.last(self.request(context, "stop", request, payload))
+    async def _stop(self, request: str, event: Event) -> None:
+        """End a request, for whoever asked it or an admin; others are told why not."""
+        payload = event.payload
+        person = await self._api.person(payload["user"], team_of(event.team))
+        context = Context(event.id, team_of(event.team), self.me, is_admin=person.admin)
+        reply = await self.last(self.request(context, "stop", request, payload))
+        if reply.outcome == "error":
+            await self.whisper(payload.get("response_url"), reply.text)
+
+    async def whisper(self, response_url: str | None, text: str) -> None:
+        """Tell something to the person alone who clicked; log if that isn't possible."""
+        if response_url:
+            try:
+                await whisper(self._api.client, response_url, escape_slack(text))
+            except (Refused, Unreachable) as error:
+                log.warning("a person could not be told: %s", error)
 
     async def _opened(self, event: Event) -> None:
         user, tab, channel = (event.payload[key] for key in ("user", "tab", "channel"))
@@ -265,7 +278,7 @@ class SlackWork:
         payload = event.payload
         action, value = payload["action"], payload["value"] or ""
         if action == "stop":
-            return await self._stop(value, event, payload["user"])
+            return await self._stop(value, event)
         context = await self.context(
             event,
             payload["user"],

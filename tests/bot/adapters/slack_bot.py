@@ -8,6 +8,7 @@ from typing import Any
 
 from bot.adapters.slack import SlackAdapter
 from bot.messages import Citation, Reply, ReplyChunk, ReplyEvent, Request, Sources, Status
+from rag.fetch import Fetcher
 from tests.bot.inboxes import MemoryInbox
 from tests.doubles.slack import Message, SlackDouble
 
@@ -36,6 +37,7 @@ class Bot:
         self.inbox = settings.pop("inbox", None) or MemoryInbox()
         signed = settings.pop("signed", False)
         known: dict[str, Any] = {"bot_token": slack.bot_token, "app_token": slack.app_token}
+        known["fetch"] = Fetcher().fetch
         if signed:
             secret = slack.signing_secret
             known |= {"app_token": None, "signing_secret": secret, "port": 0}

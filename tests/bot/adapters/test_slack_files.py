@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from bot.adapters.slack_files import may_have_token
+from bot.adapters.slack_files import file_origins
+from bot.adapters.slack_work import Habits
 from bot.messages import AttachmentError, Reply, ReplyEvent, Request, Status
-from tests.bot.adapters.slack_bot import ANSWER, GENERAL, Bot, Script, Start, says
+from rag.fetch import FetchError
+from tests.bot.adapters.slack_bot import ANSWER, GENERAL, Bot, Script, Start, finished, says
 from tests.doubles import slack_payloads as payloads
 from tests.doubles.slack import SlackDouble
 
@@ -28,7 +30,7 @@ def learner(bot: Callable[[], Bot], path: Path, limit: int = 1000) -> Script:
             try:
                 await bot().adapter.download(attachment, path, limit)
                 text = f"{attachment.name}: {await asyncio.to_thread(path.read_text)}"
-            except AttachmentError as error:
+            except (AttachmentError, FetchError) as error:
                 text = f"{attachment.name}: {error.code}: {error}"
             yield Reply("answer", text, request.language or "en")
 
@@ -133,31 +135,12 @@ async def test_a_missing_file_is_told(slack: SlackDouble, learning: Bot) -> None
     assert "404" in await refused(slack, file)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://files.slack.com.evil.example/f",
-        "https://evil.example/f",
-        "http://files.slack.com/f",
-        "https://files.slack.com@evil.example/f",
-        "https://user:word@files.slack.com/f",
-        "https://files.slack.com:8443/f",
-        "ftp://files.slack.com/f",
-        "http://127.0.0.1:1/f",
-        "http://[::1/f",
-        "//files.slack.com/f",
-        "https:///f",
-    ],
-)
-def test_the_token_goes_to_slack_alone(url: str) -> None:
-    assert not may_have_token(url, "https://slack.com/api/")
-    assert not may_have_token(url, "http://127.0.0.1:4000/api/")
-
-
-def test_the_token_goes_to_where_slack_keeps_files() -> None:
-    assert may_have_token("https://files.slack.com/f", "https://slack.com/api/")
-    assert may_have_token("https://files.slack-gov.com/f", "https://slack-gov.com/api/")
-    assert may_have_token("http://127.0.0.1:4000/f", "http://127.0.0.1:4000/api/")
+def test_files_are_where_slack_keeps_them() -> None:
+    slack: tuple[list[str], list[str]] = (["https://files.slack.com"], [])
+    assert file_origins("https://slack.com/api/") == slack
+    assert file_origins("https://slack-gov.com/api/") == (["https://files.slack-gov.com"], [])
+    # A configured proxy is the only other place: row F8 tries what else an address can be.
+    assert file_origins("http://127.0.0.1:40/api/") == (slack[0], ["http://127.0.0.1:40"])
 
 
 async def test_the_token_follows_no_redirect(slack: SlackDouble, learning: Bot) -> None:
@@ -169,3 +152,99 @@ async def test_the_token_follows_no_redirect(slack: SlackDouble, learning: Bot) 
             file = slack.add_file("x.txt", b"x", "text/plain", url_private_download=url)
             assert "unreadable" in await refused(slack, file)
         assert other.fetched == []
+
+
+# What is kept, and forgotten
+
+
+def learned(request: Request) -> Reply:
+    rows = [
+        {"document": f"d{n}", "name": each.name, "state": "ready", "pages": 12, "passages": 34}
+        for n, each in enumerate(request.attachments)
+    ]
+    text = "\n".join(f"{each.name}: 12 pages, 34 passages, ready" for each in request.attachments)
+    return Reply("answer", text, "en", data=rows)
+
+
+async def receipts(request: Request) -> AsyncIterator[ReplyEvent]:
+    """Learn and forget as the real handlers do."""
+    if request.command == "upload":
+        yield Status("rules.txt: reading")
+        await asyncio.sleep(0.05)
+        yield learned(request)
+    else:
+        yield Reply("answer", f"Forgot {request.text}.", "en")
+
+
+@pytest.mark.parametrize("streams", [True, False])
+async def test_a_receipt_goes_from_reading_to_ready(
+    slack: SlackDouble, start: Start, streams: bool
+) -> None:
+    slack.streams = streams
+    await start(receipts)
+    ts = await slack.say("", files=[slack.add_file("rules.txt", b"ten days", "text/plain")])
+    await slack.until(lambda: "rules.txt: reading" in shown(slack, ts))
+    await finished(slack, ts, "12 pages, 34 passages")
+    assert len(slack.in_thread(ts)) == 1
+
+
+def shown(slack: SlackDouble, ts: str) -> str:
+    return "".join(f"{m.text} {m.blocks}" for m in slack.in_thread(ts))
+
+
+async def test_forget_on_a_receipt_replaces_it(slack: SlackDouble, start: Start) -> None:
+    bot = await start(receipts)
+    ts = await slack.say("", files=[slack.add_file("rules.txt", b"ten days", "text/plain")])
+    receipt = await finished(slack, ts, "34 passages")
+    [forget] = [e for _, e in receipt.elements() if e["action_id"].startswith("forget")]
+    assert "rules.txt" in forget["text"]["text"]
+    assert forget["confirm"]
+    slack.people["U0BEN"] = {"is_admin": True}
+    await slack.click(receipt, "forget", user="U0BEN")
+    await slack.reply(says("Forgot d0."), ts)
+    assert slack.in_thread(ts) == [receipt]
+    [asked] = bot.asked("forget")
+    assert (asked.user, asked.is_admin, asked.audience) == ("U0BEN", True, {"public", GENERAL})
+
+
+async def test_files_can_be_kept_on_a_button(slack: SlackDouble, start: Start) -> None:
+    bot = await start(receipts, habits=Habits(keep_files="ask"))
+    ts = await slack.say("", files=[slack.add_file("rules.txt", b"ten days", "text/plain")])
+    offer = await finished(slack, ts, "Shall I keep rules.txt")
+    assert bot.requests == []
+    await slack.click(offer, "keep")
+    await slack.reply(says("34 passages"), ts)
+    assert slack.in_thread(ts) == [offer]
+    [upload] = bot.asked("upload")
+    assert [each.name for each in upload.attachments] == ["rules.txt"]
+    assert upload.scope == GENERAL
+
+
+async def test_files_can_be_left_alone(slack: SlackDouble, start: Start) -> None:
+    bot = await start(receipts, habits=Habits(keep_files="never"))
+    await slack.say("", files=[slack.add_file("a.txt", b"a", "text/plain")])
+    ts = await slack.mention("", files=[slack.add_file("b.txt", b"b", "text/plain")])
+    await finished(slack, ts, "34 passages")
+    assert [each.attachments[0].name for each in bot.asked("upload")] == ["b.txt"]
+
+
+async def test_a_file_in_a_direct_message_belongs_to_it_alone(
+    slack: SlackDouble, start: Start
+) -> None:
+    bot = await start(receipts)
+    file = slack.add_file("rules.txt", b"ten days", "text/plain")
+    await slack.say("", files=[file], channel="D0ANN")
+    await slack.until(lambda: bot.requests)
+    assert bot.requests[0].scope == "slack:-:T0TEAM:D0ANN"
+
+
+async def test_what_people_say_below_a_file_is_not_said_to_the_bot(
+    slack: SlackDouble, start: Start
+) -> None:
+    bot = await start(receipts)
+    ts = await slack.say("", files=[slack.add_file("rules.txt", b"ten days", "text/plain")])
+    await finished(slack, ts, "34 passages")
+    await slack.say("Is that the new one?", thread_ts=ts, user="U0BEN", parent="U0ANN")
+    await slack.mention("A question")
+    await slack.until(lambda: bot.asked())
+    assert [request.command for request in bot.requests] == ["upload", "ask"]
