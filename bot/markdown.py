@@ -24,6 +24,10 @@ _MARKER = regex.compile("\ue000(.*?)\ue001")
 _MARKER_LINE = regex.compile("^\ue000[^\ue001]*\ue001\n", regex.M)
 _STRONG = regex.compile(r"\*\*(?=\S)([^*\n]+)(?<=\S)\*\*")
 _ROW_OF_DASHES = regex.compile(r"\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?\s*")
+_ACTIVE_IN_CODE = regex.compile(
+    r"(?:<|&lt;)(?=[@#!]|[a-z]+:)|@(?=everyone|here|channel)|:(?=//)|(?<=www)(?=\.\w)|`(?=`)",
+    regex.I,
+)
 _TABLE_CELLS: Final = 20
 _JOINER: Final = "\u200b"
 
@@ -215,8 +219,7 @@ def inert(code: str) -> str:
 
     Markup is off there already; not every platform knows fences of more than three marks.
     """
-    active = r"<(?=[@#!])|@(?=everyone|here|channel)|:(?=//)|`(?=`)"
-    return regex.sub(active, rf"\g<0>{_JOINER}", code)
+    return _ACTIVE_IN_CODE.sub(rf"\g<0>{_JOINER}", code)
 
 
 def _inline(spans: Sequence[Span], escape: Escape) -> Iterator[str]:
