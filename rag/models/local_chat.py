@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 
 from rag.errors import ModelFailed, TeamglmError
 from rag.models.engine import Engine, Request
-from rag.models.engine_slots import runner_for
+from rag.models.engine_glm import fastest_runner
 from rag.models.generation import TextStream
 from rag.models.streaming import BackgroundChat, Put
 
@@ -91,7 +91,7 @@ class LocalChat(BackgroundChat):
         self._tokenizer, model = self._open()
         limit = getattr(model.config, "max_position_embeddings", None) or self.context_window
         self.context_window = min(self.context_window, int(limit))
-        runner = runner_for(model, slots=self.slots, length=self.context_window)
+        runner = fastest_runner(model, slots=self.slots, length=self.context_window)
         self._engine = Engine(runner, queue=self.waiting)
 
     def close(self) -> None:

@@ -7,6 +7,7 @@ nibble, signed. Biases, norms, embeddings and the head are never quantised.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Literal
 
 import torch
@@ -72,13 +73,17 @@ class QuantisedLinear(nn.Module):
     def prepare(self, dtype: torch.dtype) -> None:
         """Lay the weights out for activations of `dtype` on the device where they are now.
 
-        int4 has kernels for bfloat16 on a CPU and on CUDA, int8 for bfloat16 on a CPU; anything
-        else keeps the published layout. Move the layer before, not after.
+        For bfloat16 both widths have kernels on a CPU and, in the published layout, on CUDA where
+        Triton is (int4 without it too). Anything else keeps the published layout. Move the layer
+        before, not after.
         """
         rows, columns = self.out_features, self.in_features
         if self.prepared or dtype != torch.bfloat16 or rows % 16 or columns % 32:
             return
         device = self.weight.device.type
+        if device == "cuda" and find_spec("triton"):
+            self.prepared = "triton"  # which reads the published layout
+            return
         if self.bits == 8:
             if device == "cpu":
                 self.units = torch.ones(rows, dtype=dtype)
@@ -114,6 +119,11 @@ class QuantisedLinear(nn.Module):
             weights = dequantise_rows(self.weight, self.weight_scale, self.bits, inputs.dtype)
             return functional.linear(inputs, weights, self.bias)
         flat = inputs.reshape(-1, self.in_features)
+        if self.prepared == "triton":
+            from rag.models.engine_kernels import Matrix
+
+            matrix = Matrix(self.weight, self.weight_scale, self.bias, self.bits)
+            return matrix(flat).view(*inputs.shape[:-1], self.out_features)
         if self.prepared == "int4 cpu":
             sums = torch.ops.aten._weight_int4pack_mm_for_cpu(
                 flat, self.weight, self.group, self.units
