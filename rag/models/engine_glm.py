@@ -91,7 +91,7 @@ class GlmRunner(SlotRunner):
         """Read a part of one slot's prompt; see `Runner`."""
         if not self.ready.is_set():
             return super().read(slot, tokens, start)
-        return self._head_of(self.states(slot, tokens, start)[-1:])[0]
+        return self._head_of(self._prefill(slot, tokens, start)[-1:])[0]
 
     @torch.inference_mode()
     def step(
@@ -109,7 +109,11 @@ class GlmRunner(SlotRunner):
         return graph.logits[: len(slots)]
 
     @torch.inference_mode()
-    def states(self, slot: int, tokens: Sequence[int], start: int) -> torch.Tensor:
+    def logits(self, slot: int, tokens: Sequence[int], start: int) -> torch.Tensor:
+        """Read a part of one slot's prompt; return the logits that follow each token."""
+        return self._head_of(self._prefill(slot, tokens, start))
+
+    def _prefill(self, slot: int, tokens: Sequence[int], start: int) -> torch.Tensor:
         """Read tokens into a slot; return what the head reads of each, before the last norm."""
         end = start + len(tokens)
         inputs = torch.tensor([tokens, range(start, end)]).to(self.device, non_blocking=True)
@@ -177,7 +181,7 @@ class GlmRunner(SlotRunner):
                     inputs = torch.zeros(3, size, dtype=torch.long, device=self.device)
                     inputs[1] = self.slots
                     self._decode(inputs)
-                self._head_of(self.states(self.slots, [0] * min(16, self.length), 0)[-1:])
+                self.logits(self.slots, [0] * min(16, self.length), 0)
                 torch.cuda.current_stream().synchronize()
             self.ready.set()
         except Exception:

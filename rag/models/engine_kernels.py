@@ -57,6 +57,8 @@ def _row_dot(
         MASK: tl.constexpr = 0x00780000 if BITS == 4 else 0x007F8000
         MAGIC: tl.constexpr = 0x41C00000 if BITS == 4 else 0x43C00000
         OFFSET: tl.constexpr = 24.0 if BITS == 4 else 384.0
+        FIRST: tl.constexpr = 4 if BITS == 4 else 0  # where a pair's weights begin in its bits
+        SECOND: tl.constexpr = 0 if BITS == 4 else 8
         words = cols * BITS // 32
         start = weight + base.to(tl.int64) * words
         for first in range(0, words, BC):
@@ -75,10 +77,8 @@ def _row_dot(
                     even *= (two << 16).to(tl.float32, bitcast=True)
                     odd *= (two & -65536).to(tl.float32, bitcast=True)
                 total += even + odd
-                EVEN: tl.constexpr = 2 * BITS * pair + (4 if BITS == 4 else 0)
-                ODD: tl.constexpr = 2 * BITS * pair + (0 if BITS == 4 else 8)
-                left = (_moved(word, EVEN, TOP) & MASK) ^ MAGIC
-                right = (_moved(word, ODD, TOP) & MASK) ^ MAGIC
+                left = (_moved(word, 2 * BITS * pair + FIRST, TOP) & MASK) ^ MAGIC
+                right = (_moved(word, 2 * BITS * pair + SECOND, TOP) & MASK) ^ MAGIC
                 sums += left.to(tl.float32, bitcast=True) * even[None, :]
                 sums += right.to(tl.float32, bitcast=True) * odd[None, :]
         result = tl.sum(sums, 1) - OFFSET * tl.sum(total, 0)
