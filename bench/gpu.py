@@ -166,7 +166,7 @@ def step_bytes(model: GlmForCausalLM, size: Size, count: int, context: int) -> i
             seen[tensor.data_ptr()] = tensor.numel() * tensor.element_size()
     config: Any = size.config
     a_token = 2 * 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
-    return sum(seen.values()) + count * context * a_token
+    return int(sum(seen.values()) + count * context * a_token)
 
 
 @contextmanager
