@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from bot.adapters.console import ConsoleAdapter, copy_local
+from bot.adapters.console import copy_local
 from bot.adapters.local import ADDRESS_FILE, LocalApi, last_reply
-from bot.adapters.web import WebAdapter, WebError
+from bot.adapters.web import WebError
 from bot.conversations import Conversations
 from bot.dispatch import Dispatcher, Handler, Limits, Who
 from bot.feedback import Feedback
@@ -38,9 +39,9 @@ from bot.loading import Loading
 from bot.messages import Download, PlatformError, Reply, Request
 from bot.migrations import upgrade
 from bot.models import chat_model, embedding_model, embedding_model_of, ocr, reranker
+from bot.platforms import platforms
 from bot.settings import Settings, trigger
 from bot.writer import Writer
-from rag.audience import PUBLIC
 from rag.errors import DocumentError, StoreUnavailable, TeamglmError
 from rag.fetch import Fetcher
 from rag.ingest.folders import Folder
@@ -57,6 +58,7 @@ from rag.schema import open_engine, reading
 log = logging.getLogger(__name__)
 
 _PRUNE_SECONDS = 3600.0
+_LAST_SECONDS = 15.0
 TAUGHT_PAGES = "the pages that people named"
 
 
@@ -335,14 +337,14 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
         # Also where a shell's background job inherited that Ctrl-C is ignored.
         for stop in (signal.SIGINT, signal.SIGTERM):
             with suppress(NotImplementedError):  # Windows has no such handlers
-                asyncio.get_running_loop().add_signal_handler(stop, serving.cancel)
+                asyncio.get_running_loop().add_signal_handler(stop, _stop, serving)
     downloads: dict[str, Download] = {"cli": copy_local}
     app = App(settings, downloads)
     app.claim()
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(LocalApi(app.dispatcher.handle, settings.data / ADDRESS_FILE).run())
-            for adapter_run in _platforms(app, downloads, say):
+            for adapter_run in platforms(app, downloads, say):
                 tasks.create_task(adapter_run())
             tasks.create_task(_load(app, say))
             tasks.create_task(app.read_folders())
@@ -354,80 +356,17 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
         await asyncio.to_thread(app.close)
 
 
-def _platforms(
-    app: App, downloads: dict[str, Download], say: Callable[[str], None]
-) -> list[Callable[[], Coroutine[Any, Any, None]]]:
-    """Make every adapter that the settings switch on; return what runs them."""
-    settings, handle = app.settings, app.dispatcher.handle
-    secrets = settings.secrets
-    runs: list[Callable[[], Coroutine[Any, Any, None]]] = []
-    if settings.web.enabled:
-        password = secrets.web_password
-        web = WebAdapter(
-            handle,
-            host=settings.web.host,
-            port=settings.web.port,
-            password=password.get_secret_value() if password else None,
-            upload_scope=settings.web.upload_scope,
-            upload_folder=settings.data / "uploads",
-            max_upload_bytes=settings.limits.upload_megabytes << 20,
-            examples=settings.web.examples,
-            ready=app.still_loading,
-            history_turns=settings.answers.history,
-            say=say,
-        )
-        downloads["web"] = web.download
-        runs.append(lambda: web.run(lambda address: say(f"The page is at {address}")))
-    if settings.console:
-        runs.append(
-            ConsoleAdapter(handle, scope=PUBLIC, history_turns=settings.answers.history).run
-        )
-    if secrets.slack_bot_token and (secrets.slack_app_token or secrets.slack_signing_secret):
-        from bot.adapters.slack import SlackAdapter
-        from bot.adapters.slack_work import Habits
+def _stop(serving: asyncio.Task[None]) -> None:
+    """End the bot; what hangs can't hold it up, because any moment is good enough to end at."""
+    serving.cancel()
 
-        app_token, signed = secrets.slack_app_token, secrets.slack_signing_secret
-        slack = SlackAdapter(
-            handle,
-            app.inbox,
-            bot_token=secrets.slack_bot_token.get_secret_value(),
-            fetch=app.fetcher.fetch,
-            app_token=app_token.get_secret_value() if app_token else None,
-            signing_secret=signed.get_secret_value() if signed else None,
-            host=settings.slack.host,
-            port=settings.slack.port,
-            api_url=settings.slack.api_url,
-            streaming=settings.slack.streaming,
-            habits=Habits(
-                follow_ups=settings.slack.follow_ups,
-                keep_files=settings.slack.keep_files,
-                prompts=settings.web.examples[:3],
-            ),
-            listening=lambda port: say(f"Slack's events are received on port {port}"),
-        )
-        downloads["slack"] = slack.download
-        runs.append(slack.run)
-    if secrets.discord_bot_token:
-        from bot.adapters.discord import DiscordAdapter
-        from bot.adapters.discord_bot import Manners
+    def end() -> None:
+        log.warning("something would not end: what is unfinished resumes at the next start")
+        os._exit(0)
 
-        discord = DiscordAdapter(
-            handle,
-            app.inbox,
-            token=secrets.discord_bot_token.get_secret_value(),
-            fetch=app.fetcher.fetch,
-            api_url=settings.discord.api_url,
-            gateway_url=settings.discord.gateway_url,
-            message_content=settings.discord.message_content,
-            manners=Manners(
-                follow_ups=settings.discord.follow_ups,
-                forum_posts=settings.discord.forum_posts,
-                keep_files=settings.discord.keep_files == "always",
-            ),
-        )
-        downloads["discord"] = discord.download
-        runs.append(discord.run)
-    return runs
+    last = threading.Timer(_LAST_SECONDS, end)
+    last.daemon = True
+    last.start()
 
 
 async def _load(app: App, say: Callable[[str], None]) -> None:

@@ -6,7 +6,8 @@ each line of JSON that it reads.
 
 What a question says in brackets is what the chat model does: `(hang)` says nothing, `(drip)` a word
 now and then, `(endless)` words for ever, `(break)` some words and then an error, `(slow 0.5)` waits
-so many seconds first. `(hang once)` hangs the first time only, also across restarts.
+so many seconds first. `(hang once)` hangs the first time only, also across restarts; `(hang now)`
+in a process that has HANGS in its environment.
 In the environment, CRASH_AT=begin:after kills the process after the inbox's method has returned, or
 before it is called; CRASH_AT=begin:after:3 when it is done for the third time.
 """
@@ -18,12 +19,15 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any, Self
 
@@ -85,6 +89,14 @@ class Bot:
         self.send(signal.SIGKILL)
         await self.ended()
 
+    async def learn(self) -> None:
+        """Have the watched folder read before the bot runs."""
+        known = self._nursery.known
+        if not known.exists():
+            assert await self.verb("index") == 0
+            shutil.copytree(self.data, known)
+        shutil.copytree(known, self.data, dirs_exist_ok=True)
+
     async def _begin(self, environment: Mapping[str, str], *arguments: str) -> int:
         whole = ["--config", str(self.folder / "config.yaml"), *arguments]
         own = {"SCRIPT_FOLDER": str(self.folder), **environment}
@@ -107,6 +119,9 @@ class Nursery:
             stdout=subprocess.PIPE,
             text=True,
         )
+        self._folder = TemporaryDirectory(prefix="teamglm-nursery-")
+        self.known = Path(self._folder.name) / "data"
+        """The data of a bot that has read the watched folder, once there is one."""
         self._news = threading.Condition()
         self._pids: list[int] = []
         self._codes: dict[int, int] = {}
@@ -126,6 +141,7 @@ class Nursery:
         self._process.wait(PATIENCE)
         self._listener.join(PATIENCE)
         self._process.stdout.close()
+        self._folder.cleanup()
 
     def begin(self, arguments: list[str], environment: Mapping[str, str], log: Path) -> int:
         """Start a bot; return its process id."""
@@ -163,6 +179,8 @@ def play() -> None:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     import bot.app
+    from bot.adapters.discord import DiscordAdapter
+    from bot.adapters.slack import SlackAdapter
     from bot.inbox import DurableInbox
     from rag.errors import ModelFailed
     from tests.fakes import HashEmbeddings
@@ -174,6 +192,9 @@ def play() -> None:
 
         def load(self) -> None:
             """Have nothing to load."""
+
+        def close(self) -> None:
+            """Have nothing to close."""
 
         def count_tokens(self, text: str) -> int:
             """Count roughly as a tokenizer does."""
@@ -220,6 +241,8 @@ def play() -> None:
         embedding_model=lambda settings: Embedder(32),
         DurableInbox=Inbox,
     )
+    for adapter in (SlackAdapter, DiscordAdapter):  # what takes a second needn't here
+        (adapter.__init__.__kwdefaults__ or {})["edit_seconds"] = 0.05
 
 
 async def script(prompt: str) -> AsyncIterator[str | None]:
@@ -228,6 +251,9 @@ async def script(prompt: str) -> AsyncIterator[str | None]:
     match told[-1].split() if told else ():
         case ["hang"]:
             await asyncio.Event().wait()
+        case ["hang", "now"]:
+            if "HANGS" in os.environ:
+                await asyncio.Event().wait()
         case ["hang", "once"]:
             name = hashlib.sha256(prompt.encode()).hexdigest()
             try:
@@ -324,6 +350,8 @@ def _become(order: dict[str, Any], run: Callable[[list[str]], int]) -> None:
         os.dup2(log, 2)
         play()
         code = run(order["arguments"])
+    except BaseException:
+        traceback.print_exc()
     finally:
         sys.stderr.flush()
         os._exit(code)

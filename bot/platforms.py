@@ -1,0 +1,90 @@
+"""The adapters that the settings switch on: the composition root's platforms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from bot.adapters.console import ConsoleAdapter
+from bot.adapters.web import WebAdapter
+from bot.messages import Download
+from rag.audience import PUBLIC
+
+if TYPE_CHECKING:
+    from bot.app import App
+
+
+def platforms(
+    app: App, downloads: dict[str, Download], say: Callable[[str], None]
+) -> list[Callable[[], Coroutine[Any, Any, None]]]:
+    """Make every adapter that the settings switch on; return what runs them."""
+    settings, handle = app.settings, app.dispatcher.handle
+    secrets = settings.secrets
+    runs: list[Callable[[], Coroutine[Any, Any, None]]] = []
+    if settings.web.enabled:
+        password = secrets.web_password
+        web = WebAdapter(
+            handle,
+            host=settings.web.host,
+            port=settings.web.port,
+            password=password.get_secret_value() if password else None,
+            upload_scope=settings.web.upload_scope,
+            upload_folder=settings.data / "uploads",
+            max_upload_bytes=settings.limits.upload_megabytes << 20,
+            examples=settings.web.examples,
+            ready=app.still_loading,
+            history_turns=settings.answers.history,
+            say=say,
+        )
+        downloads["web"] = web.download
+        runs.append(lambda: web.run(lambda address: say(f"The page is at {address}")))
+    if settings.console:
+        runs.append(
+            ConsoleAdapter(handle, scope=PUBLIC, history_turns=settings.answers.history).run
+        )
+    if secrets.slack_bot_token and (secrets.slack_app_token or secrets.slack_signing_secret):
+        from bot.adapters.slack import SlackAdapter
+        from bot.adapters.slack_work import Habits
+
+        app_token, signed = secrets.slack_app_token, secrets.slack_signing_secret
+        slack = SlackAdapter(
+            handle,
+            app.inbox,
+            bot_token=secrets.slack_bot_token.get_secret_value(),
+            fetch=app.fetcher.fetch,
+            app_token=app_token.get_secret_value() if app_token else None,
+            signing_secret=signed.get_secret_value() if signed else None,
+            host=settings.slack.host,
+            port=settings.slack.port,
+            api_url=settings.slack.api_url,
+            streaming=settings.slack.streaming,
+            habits=Habits(
+                follow_ups=settings.slack.follow_ups,
+                keep_files=settings.slack.keep_files,
+                prompts=settings.web.examples[:3],
+            ),
+            listening=lambda port: say(f"Slack's events are received on port {port}"),
+        )
+        downloads["slack"] = slack.download
+        runs.append(slack.run)
+    if secrets.discord_bot_token:
+        from bot.adapters.discord import DiscordAdapter
+        from bot.adapters.discord_bot import Manners
+
+        discord = DiscordAdapter(
+            handle,
+            app.inbox,
+            token=secrets.discord_bot_token.get_secret_value(),
+            fetch=app.fetcher.fetch,
+            api_url=settings.discord.api_url,
+            gateway_url=settings.discord.gateway_url,
+            message_content=settings.discord.message_content,
+            manners=Manners(
+                follow_ups=settings.discord.follow_ups,
+                forum_posts=settings.discord.forum_posts,
+                keep_files=settings.discord.keep_files == "always",
+            ),
+        )
+        downloads["discord"] = discord.download
+        runs.append(discord.run)
+    return runs
