@@ -19,6 +19,7 @@ from tests.rag.ingest.files import (
     make_zip,
     make_zip_bomb,
 )
+from tests.rag.ingest.outlook import make_msg
 
 
 def told(data: bytes, name: str) -> list[tuple[str | None, str]]:
@@ -105,6 +106,15 @@ def test_letter_has_its_headers_body_and_attachments() -> None:
     assert "From: Ann <ann@example.org>" in parts[0][1]
     assert parts[0][1].endswith("Subject: 团建时间\n\n周五下午三点。")
     assert ("leave.docx > Leave", "Leave") in parts
+
+
+def test_letter_saved_by_outlook_has_its_headers_and_body() -> None:
+    data = make_msg("团建时间", "周五下午三点。", "ann@example.org")
+    assert kind_of(data, "letter.dat") == "msg"
+    ((section, text),) = told(data, "letter.msg")
+    assert section == "团建时间"
+    assert text.startswith("From: <ann@example.org>")
+    assert text.endswith("Subject: 团建时间\n\n周五下午三点。")
 
 
 def test_letter_of_html_alone_is_read_as_a_page() -> None:
