@@ -127,6 +127,8 @@ class Bot:
         else:
             self.watched.mkdir(parents=True)
         shutil.copy(ROOT / "config.yaml", self._config)
+        # A machine that does other things besides needs longer to begin.
+        self.set(answers={"first_token_seconds": PATIENCE})
         watched = {"path": "watched", "scope": "public", "schedule": "every 1 second"}
         # A machine that does other things besides needs longer to begin.
         slow = {"answers": {"first_token_seconds": PATIENCE}}
