@@ -17,10 +17,13 @@ from typing import Any, NoReturn
 
 from bot.adapters.console import Screen
 from bot.adapters.local import ADDRESS_FILE, RemoteBot, running_bot
+from bot.logs import install
 from bot.messages import Attachment, AttachmentError, PlatformError, Reply, Request, Turn
 from bot.settings import Settings, SettingsError, load_settings
 from rag.audience import PUBLIC, Audience, InvalidScope, check_scope
 from rag.errors import TeamglmError
+
+log = logging.getLogger(__name__)
 
 _ADDRESS = ("http://", "https://")
 
@@ -33,22 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one verb and return its exit code."""
     options = _parser().parse_args(arguments)
-    # Who runs a bot reads its log; of any other verb the reply says what there is to say.
-    running = options.verb == "run"
-    logging.basicConfig(
-        level=logging.WARNING if running else logging.ERROR,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-    )
-    if running:
-        for ours in ("bot", "rag"):
-            logging.getLogger(ours).setLevel(logging.INFO)
+    formatter = install(running=options.verb == "run")
     try:
         settings = load_settings(options.config, changes=options.set, data=options.data)
+        formatter.secrets = settings.secrets.values()
         return int(options.act(settings, options))
     except (SettingsError, InvalidScope, TeamglmError, AttachmentError, PlatformError) as error:
         return _print(Reply("error", str(error), "en"), getattr(options, "json", False))
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
+    except Exception:
+        log.critical("%s ended in an error of its own", options.verb, exc_info=True)
+        sentence = "TeamGLM ended in an error of its own: please report what the log says above."
+        return _print(Reply("error", sentence, "en"), getattr(options, "json", False))
     return 1
 
 

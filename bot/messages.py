@@ -179,6 +179,9 @@ class AttachmentError(Exception):
 class PlatformError(Exception):
     """A platform refuses the bot; the text is one sentence that says what to do about it."""
 
+    discreet = True
+    """The text holds nothing that people wrote, so that it may be in the log."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -197,6 +197,11 @@ class Secrets(Section):
     """The keys of servers that have one of their own, by their environment variables."""
     web_password: SecretStr | None = None
 
+    def values(self) -> list[str]:
+        """Return those that are set."""
+        named = {**dict(self), **self.server_keys}.values()
+        return [each.get_secret_value() for each in named if isinstance(each, SecretStr)]
+
 
 class Settings(Section):
     """The whole configuration, valid."""

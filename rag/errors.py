@@ -22,6 +22,9 @@ class DocumentCode(StrEnum):
 class TeamglmError(Exception):
     """An error whose text is one sentence for the person who asked, saying what to do."""
 
+    discreet = False
+    """The text holds nothing that people wrote, so that it may be in the log."""
+
 
 class DocumentError(TeamglmError):
     """A document that cannot be learned; `code` is stable, the text is for the log."""
@@ -35,6 +38,8 @@ class DocumentError(TeamglmError):
 class ModelMissing(TeamglmError):
     """A model's files are not on this machine; the text names the command that gets them."""
 
+    discreet = True
+
 
 class ModelFailed(TeamglmError):
     """A model could not be loaded or broke while it was answering."""
@@ -46,3 +51,5 @@ class ModelBusy(TeamglmError):
 
 class StoreUnavailable(TeamglmError):
     """The data folder cannot be opened or written; the text says which and why."""
+
+    discreet = True

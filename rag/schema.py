@@ -169,7 +169,11 @@ def open_engine(url: str) -> Engine:
     address = make_url(url)
     where = address.render_as_string(hide_password=True)
     lite = address.get_backend_name() == "sqlite"
-    engine = create_engine(address, connect_args={"timeout": 30} if lite else {})
+    engine = create_engine(
+        address,
+        connect_args={"timeout": 30} if lite else {},
+        hide_parameters=True,  # they are what people wrote, and errors are shown
+    )
 
     @event.listens_for(engine, "handle_error")
     def _explain(context: ExceptionContext) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from bot.app import granted
 from bot.model_settings import ServerModel
-from bot.settings import Settings, SettingsError, load_settings, trigger
+from bot.settings import Secrets, Settings, SettingsError, load_settings, trigger
 from tests.bot.fakes import EMPTY, config
 
 
@@ -235,3 +236,9 @@ def test_a_folder_is_named_after_its_path(tmp_path: Path) -> None:
 
 def test_two_folders_of_one_name_are_refused(tmp_path: Path) -> None:
     assert "name" in refused(tmp_path, "folders: [{path: a/docs}, {path: b/docs}]")
+
+
+def test_every_secret_is_known_to_be_one() -> None:
+    secrets = Secrets(slack_bot_token=SecretStr("a"), server_keys={"KEY": SecretStr("b")})
+    assert sorted(secrets.values()) == ["a", "b"]
+    assert Secrets().values() == []

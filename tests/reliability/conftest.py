@@ -1,4 +1,4 @@
-"""One nursery for all rows that need the bot as a process."""
+"""One nursery for all rows that need the bot as a process; a bot in process for the others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.bot.handlers.conftest import ask, bot, chat, embeddings, parser, send
 from tests.reliability.process import Nursery
+
+__all__ = ["ask", "bot", "chat", "embeddings", "nursery", "parser", "send"]
 
 
 @pytest.fixture(scope="session")
