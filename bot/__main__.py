@@ -98,6 +98,10 @@ def _parser() -> argparse.ArgumentParser:
     forget.add_argument("document", nargs="?", help="an id or a unique name")
     forget.add_argument("--user", metavar="ID", help="all that this person taught instead")
     scoped(forget)
+    back_up = verb("backup", _backup, "write what is known to a file, also while the bot runs")
+    back_up.add_argument("file", type=Path)
+    restore = verb("restore", _restore, "bring back what a backup holds, also while the bot runs")
+    restore.add_argument("file", type=Path)
     summarise = verb("summarise", _summarise, "summarise a file or a known document")
     summarise.add_argument("file", help="a file, a web address, or a document's name")
     scoped(summarise)
@@ -173,6 +177,14 @@ def _forget(settings: Settings, options: argparse.Namespace) -> int:
     values = {"user": options.user} if options.user else {}
     request = _request("forget", options.document or "", options.channel, options=values)
     return _dispatched(settings, request, options)
+
+
+def _backup(settings: Settings, options: argparse.Namespace) -> int:
+    return _dispatched(settings, _request("backup", str(options.file.absolute()), None), options)
+
+
+def _restore(settings: Settings, options: argparse.Namespace) -> int:
+    return _dispatched(settings, _request("restore", str(options.file.absolute()), None), options)
 
 
 def _summarise(settings: Settings, options: argparse.Namespace) -> int:

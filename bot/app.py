@@ -20,6 +20,7 @@ from bot.conversations import Conversations
 from bot.dispatch import Dispatcher, Handler, Limits, Who
 from bot.feedback import Feedback
 from bot.handlers.ask import Ask
+from bot.handlers.backup import BackUp, Restore
 from bot.handlers.explain import explain
 from bot.handlers.forget import Forget
 from bot.handlers.help import Help
@@ -163,6 +164,8 @@ class App:
             Learn(self.pages, needs=[self.knowledge]),
             Sources(self.records, self.library.activity),
             OpenPassage(self.records),
+            BackUp(self.indexer),
+            Restore(self.indexer, self.knowledge, upgrade),
             Forget(
                 self.indexer,
                 self.records,

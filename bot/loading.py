@@ -18,6 +18,11 @@ class Loading:
         self._opened = asyncio.Event()
 
     @property
+    def begun(self) -> bool:
+        """Tell whether the part is open or being opened."""
+        return bool(self._task and not (self._task.done() and _failed(self._task)))
+
+    @property
     def done(self) -> bool:
         """Tell whether the part is open."""
         return bool(self._task and self._task.done() and not _failed(self._task))

@@ -126,6 +126,16 @@ PHRASES: dict[str, tuple[str, str]] = {
         " I don't fetch the page again unless somebody names it to me.",
         "除非有人再次提供该网址，否则我不会再读取它。",
     ),
+    "backing_up": ("Backing up …", "正在备份……"),
+    "backed_up": (
+        "{documents} are in {file}. Keep it safe: it holds the documents of every channel.",
+        "已将 {documents} 备份到 {file}。请妥善保管：其中有所有频道的文档。",
+    ),
+    "restoring": ("Restoring …", "正在恢复……"),
+    "restored": (
+        "{documents} are back; what was forgotten since the backup stays forgotten.",
+        "已恢复 {documents}；备份之后忘记的内容仍不会出现。",
+    ),
     "sources_none": ("No documents are known here yet.", "这里还没有任何文档。"),
     "version": ("version {number}", "第 {number} 版"),
     "taught": ("from {who} on {day}", "{who} 于 {day} 提供"),
@@ -229,6 +239,10 @@ PHRASES: dict[str, tuple[str, str]] = {
     "model_failed": (
         "{detail}",
         "模型无法加载或运行出错，请让管理员检查模型及其配置。（{detail}）",
+    ),
+    "backup_unusable": (
+        "{detail}",
+        "备份文件无法写入或无法使用，已知的文档没有任何更改。（{detail}）",
     ),
     "store_unavailable": (
         "{detail}",

@@ -146,6 +146,9 @@ tombstone = Table(
     Column("sha256", String(64), nullable=False),
 )
 
+# What was forgotten on purpose, so that no backup brings it back.
+forgotten = Table("forgotten", metadata, Column("document", String(32), primary_key=True))
+
 # What a scan saw of a watched file, so that the next one need not read it again.
 seen = Table(
     "seen",

@@ -16,6 +16,7 @@ from rag.errors import (
     TeamglmError,
 )
 from rag.fetch import FetchError
+from rag.ingest.backup import BackupUnusable
 from rag.pipeline import AnswerTimeout, QuestionTooLong
 from rag.records import DocumentAmbiguous, DocumentUnknown
 
@@ -25,6 +26,7 @@ _KINDS = (
     (ModelMissing, "model_missing"),
     (ModelFailed, "model_failed"),
     (StoreUnavailable, "store_unavailable"),
+    (BackupUnusable, "backup_unusable"),
 )
 _DISK = {errno.EROFS, errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EDQUOT}
 

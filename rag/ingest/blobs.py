@@ -89,15 +89,15 @@ class Blobs:
     """Files that were sent, each kept once under the hash of its bytes."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
-        self._folder = folder
+        self.folder = folder
         self._max_bytes = max_bytes
 
     def take(self, file: Path, name: str) -> Fingerprint:
         """Copy a file in; raise `DocumentError`, or `StoreUnavailable` if it cannot be kept."""
-        new = self._folder / f"{uuid.uuid4().hex}{_NEW}"
+        new = self.folder / f"{uuid.uuid4().hex}{_NEW}"
         try:
             with self._writable():
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self.folder.mkdir(parents=True, exist_ok=True)
                 copy = new.open("xb", buffering=0)
             with copy:
                 taken = fingerprint(file, name, self._max_bytes, partial(self._write, copy))
@@ -112,9 +112,16 @@ class Blobs:
                 new.unlink(missing_ok=True)
         return taken
 
+    def put(self, file: Path, blob: str) -> None:
+        """Move a file in that is known to be this blob."""
+        with self._writable():
+            kept = self.path(blob)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(kept)
+
     def path(self, blob: str) -> Path:
         """Return where a blob is, or would be."""
-        return self._folder / blob[:2] / blob[2:]
+        return self.folder / blob[:2] / blob[2:]
 
     def drop(self, blob: str) -> bool:
         """Delete a blob; False if there was none."""
@@ -128,9 +135,9 @@ class Blobs:
     def keep_only(self, needed: Set[str]) -> None:
         """Delete every blob that is not needed, and copies that were never finished."""
         with self._writable():
-            for unfinished in self._folder.glob(f"*{_NEW}"):
+            for unfinished in self.folder.glob(f"*{_NEW}"):
                 unfinished.unlink(missing_ok=True)
-            for kept in self._folder.glob("*/*"):
+            for kept in self.folder.glob("*/*"):
                 if kept.parent.name + kept.name not in needed:
                     kept.unlink(missing_ok=True)
 
@@ -146,7 +153,7 @@ class Blobs:
             yield
         except OSError as error:
             raise StoreUnavailable(
-                f"{self._folder} cannot be written ({error.strerror}): "
+                f"{self.folder} cannot be written ({error.strerror}): "
                 "check its permissions and its space."
             ) from error
 

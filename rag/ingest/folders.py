@@ -14,8 +14,9 @@ from pathlib import Path
 from rag.audience import PUBLIC
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.flow import Progress
-from rag.ingest.indexer import Indexer, Learned, Lesson
+from rag.ingest.indexer import Indexer, Learned
 from rag.ingest.ledger import Standing
+from rag.ingest.lessons import Lesson
 from rag.ingest.sightings import Sighting, Sightings, stamp
 from rag.records import Records
 

@@ -57,23 +57,23 @@ class Forgetting:
         standing = self._ledger.standing(document_id)
         if standing is None or not audience.sees(standing.address.scope):
             raise DocumentUnknown(document_id)
-        return self.remove(standing, bury=is_watched(standing.address.source))
+        return self.remove(standing, bury=is_watched(standing.address.source), for_good=True)
 
     def forget_user(self, user: str) -> list[Receipt]:
         """Delete every document that a person taught."""
         taught = [self._ledger.standing(found) for found in self._ledger.taught_by(user)]
-        return [self.remove(standing, bury=False) for standing in taught if standing]
+        return [self.remove(standing, bury=False, for_good=True) for standing in taught if standing]
 
     def drop(self, document_id: str) -> None:
         """Delete a document whose file is gone; if the file comes back, it is learned again."""
         standing = self._ledger.standing(document_id)
         if standing is not None:
-            self.remove(standing, bury=False)
+            self.remove(standing, bury=False, for_good=False)
 
-    def remove(self, standing: Standing, *, bury: bool) -> Receipt:
+    def remove(self, standing: Standing, *, bury: bool, for_good: bool) -> Receipt:
         """Delete a document, and look for it afterwards."""
         document_id = standing.id
-        self._ledger.hide(document_id, bury=bury)
+        self._ledger.hide(document_id, bury=bury, for_good=for_good)
         index, embedder = self._index()
         with self._tidy:
             versions = self._ledger.versions(document_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +15,12 @@ from langchain_core.embeddings import Embeddings
 from rag.audience import Audience
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.activity import Activity
+from rag.ingest.backup import Backups
 from rag.ingest.blobs import Blobs, Fingerprint, fingerprint, is_kept
 from rag.ingest.flow import Flow, Job, Keys, Parser, Progress, index_row, keepable
 from rag.ingest.forgetting import Forgetting, Receipt
 from rag.ingest.ledger import Address, Ledger, Standing
+from rag.ingest.lessons import Lesson, groups
 from rag.ingest.parsed import Chunk, Parsed
 from rag.ingest.rebuilding import Rebuilding
 from rag.ingest.staging import Staging
@@ -27,22 +29,6 @@ from rag.records import Records
 from rag.store import PassageIndex
 
 _WORTH_ANOTHER_TRY = {DocumentCode.CHANGED, DocumentCode.UNREADABLE, DocumentCode.TIMEOUT}
-_GROUP_FILES = 32
-_GROUP_BYTES = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Lesson:
-    """A file to learn, and the address of the document that it becomes."""
-
-    file: Path
-    scope: str
-    source: str
-    """`upload`, `web`, `thread:PLACE`, `folder:NAME` or `path:PATH`."""
-    name: str
-    taught_by: str | None = None
-    read_as: str | None = None
-    """A file name whose ending says what the bytes are, where `name` doesn't."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +98,8 @@ class Indexer:
         self._rebuilding = Rebuilding(
             self._staging, self._vectors, self._alone, pause, self.activity
         )
+        self.backups = Backups(records.engine, self._blobs, self._rebuilding, self._current)
+        """Of all that was learned."""
         self._keys = Keys(parser_key, splitter_key, embedder_key)
         self._index = index
         self._flow = self._flow_of(embeddings)
@@ -151,7 +139,7 @@ class Indexer:
         Raises `ModelMissing` or `StoreUnavailable` where no file can be learned; those that were
         begun wait for the next `catch_up` or scan.
         """
-        for group in _groups(lessons):
+        for group in groups(lessons):
             between()
             with self._turn():
                 admitted = self._admit(group)
@@ -201,6 +189,7 @@ class Indexer:
     def recover(self) -> None:
         """Make records and index whole after a crash, or after the index was lost."""
         with self._turn(), self._tidy:
+            self.backups.sweep()
             self.ledger.recover()
             for document_id in self.ledger.forgotten():
                 self._staging.discard(self.ledger.versions(document_id))
@@ -426,27 +415,3 @@ def _known(standing: Standing, blob: str) -> Learned:
         standing.number,
         blob=blob,
     )
-
-
-def _groups(lessons: Sequence[Lesson]) -> Iterator[list[Lesson]]:
-    """Cut lessons into groups that are done in seconds; a big file is one of its own.
-
-    A document is in a group but once.
-    """
-    group: list[Lesson] = []
-    names: set[tuple[str, str, str]] = set()
-    total = 0
-    for lesson in lessons:
-        size = 0
-        with suppress(OSError, ValueError):
-            size = lesson.file.stat().st_size
-        name = lesson.scope, lesson.source, keepable(lesson.name)
-        full = len(group) == _GROUP_FILES or total + size > _GROUP_BYTES
-        if group and (full or name in names):
-            yield group
-            group, names, total = [], set(), 0
-        group.append(lesson)
-        names.add(name)
-        total += size
-    if group:
-        yield group

@@ -34,6 +34,7 @@ from rag.schema import (
     add_to_counter,
     content,
     document,
+    forgotten,
     insert_for,
     reading,
     tombstone,
@@ -167,11 +168,16 @@ class Ledger:
         flipped = self._flip(flips, ready)
         return {flip.new for flip in flipped if flip.new}
 
-    def hide(self, document_id: str, *, bury: bool) -> None:
+    def hide(self, document_id: str, *, bury: bool, for_good: bool = False) -> None:
         """Let a document answer no more and free its address.
 
-        `bury` leaves a tombstone, so that a watched file's bytes stay forgotten.
+        `bury` leaves a tombstone, so that a watched file's bytes stay forgotten; `for_good` notes
+        its id, so that no backup brings it back.
         """
+        if for_good:
+            with self._engine.begin() as connection:
+                row = {"document": document_id}
+                connection.execute(insert_for(connection, forgotten).on_conflict_do_nothing(), row)
         freed = {
             "source": FORGOTTEN,
             "name": document_id,

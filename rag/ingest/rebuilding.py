@@ -52,6 +52,23 @@ class Rebuilding:
                 new.publish()
             return count
 
+    def restored(
+        self,
+        current: Callable[[], tuple[PassageIndex, str]],
+        other: Staging,
+        put: Callable[[], None],
+    ) -> None:
+        """Make the index from other records, and let both take the place of what answers now."""
+        with self._one, self._activity.working("rebuilding"):
+            index, embedder = current()
+            new = index.replacement()
+            for batch in other.indexed(other.live_row_ids(embedder), embedder):
+                self._pause()
+                new.upsert([index_row(chunk) for chunk in batch])
+            with self._alone():
+                put()
+                new.publish()
+
     def with_model(
         self,
         index: PassageIndex,

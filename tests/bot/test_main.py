@@ -127,6 +127,23 @@ def test_a_new_bot_from_the_first_document_to_none(cli: CLI, tmp_path: Path) -> 
     assert (refused.code, refused.json["outcome"]) == (0, "refusal")
 
 
+def test_a_backup_is_restored_without_a_running_bot_or_its_models(cli: CLI, tmp_path: Path) -> None:
+    cli("index", "--json")
+    file = tmp_path / "backup"
+    made = cli("backup", str(file), "--json")
+    assert (made.code, made.json["documents"]) == (0, 1)
+    elsewhere = tmp_path / "elsewhere"
+    restored = cli("--data", str(elsewhere), "restore", str(file), "--json")
+    assert (restored.code, restored.json["documents"]) == (0, 1)
+    listed = cli("--data", str(elsewhere), "sources", "--json")
+    assert [row["document"] for row in listed.json] == ["laptops.md"]
+    found = cli("--data", str(elsewhere), "search", "laptop", "--json")
+    assert found.json[0]["document"] == "laptops.md"
+    file.write_bytes(b"no backup")
+    refused = cli("--data", str(elsewhere), "restore", str(file))
+    assert refused.code == 1
+
+
 @pytest.mark.parametrize("verb", ["ask", "search"])
 def test_asked_before_anything_was_read_it_reads_the_folders_first(cli: CLI, verb: str) -> None:
     found = cli(verb, "How soon is a lost laptop reported?", "--json")

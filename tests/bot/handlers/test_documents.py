@@ -282,3 +282,32 @@ async def test_sources_say_who_taught_which_version_and_when(ask: Ask, send: Sen
     assert row["taught_at"] <= row["indexed_at"]
     for told in ("a.md", "cli:someone", row["indexed_at"][:10], "2"):
         assert told in reply.text
+
+
+async def test_what_a_backup_holds_is_brought_back_while_the_bot_runs(
+    ask: Ask, send: Send, tmp_path: Path
+) -> None:
+    await upload(ask, send, "a.md", "Apples are red.")
+    await upload(ask, send, "b.md", "Bananas are yellow.", CHANNEL)
+    file = tmp_path / "backup"
+    _, made = await ask(request(str(file), "backup"))
+    assert made.data, made.text
+    assert (made.data["documents"], made.data["passages"], made.data["files"]) == (2, 2, 2)
+    assert made.data["bytes"] == file.stat().st_size
+    await upload(ask, send, "a.md", "Apples are green.")
+    await ask(request("b.md", "forget", audience=HERE))
+    _, restored = await ask(request(str(file), "restore"))
+    assert restored.outcome == "answer"
+    _, found = await ask(request("apples", "search"))
+    assert [row["text"] for row in found.data] == ["Apples are red."]
+    _, listed = await ask(request("", "sources", audience=HERE))
+    assert [row["document"] for row in listed.data] == ["a.md"]
+
+
+@pytest.mark.parametrize("command", ["backup", "restore"])
+async def test_only_whoever_runs_the_bot_backs_up_and_restores(
+    ask: Ask, tmp_path: Path, command: str
+) -> None:
+    _, reply = await ask(request(str(tmp_path / "backup"), command, platform="slack"))
+    assert reply.outcome == "error"
+    assert not (tmp_path / "backup").exists()

@@ -74,7 +74,7 @@ def test_a_large_document_is_cut_into_transactions_and_whole_again(
 
 
 def test_the_same_name_twice_in_one_go_is_two_versions(bench: Bench) -> None:
-    from rag.ingest.indexer import Lesson
+    from rag.ingest.lessons import Lesson
 
     lessons = [
         Lesson(bench.write(f"{n}.txt", f"text {n}\n"), "public", "path:x", "a.txt")
@@ -86,7 +86,7 @@ def test_the_same_name_twice_in_one_go_is_two_versions(bench: Bench) -> None:
 
 
 def test_a_document_forgotten_among_others_leaves_those_alone(bench: Bench) -> None:
-    from rag.ingest.indexer import Lesson
+    from rag.ingest.lessons import Lesson
 
     doomed = bench.upload("b.txt", "to be forgotten\n")
     lessons = [

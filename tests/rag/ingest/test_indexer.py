@@ -7,7 +7,7 @@ from sqlalchemy import event
 
 from rag.audience import Audience
 from rag.errors import DocumentCode, ModelMissing, StoreUnavailable
-from rag.ingest.indexer import Lesson
+from rag.ingest.lessons import Lesson
 from rag.records import DocumentUnknown
 from tests.rag.ingest.conftest import EVERYONE, Bench
 
