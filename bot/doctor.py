@@ -12,7 +12,7 @@ import aiohttp
 from pydantic import SecretStr
 
 from bot.adapters.local import ADDRESS_FILE, running_bot
-from bot.adapters.slack_scopes import missing
+from bot.adapters.slack.scopes import missing
 from bot.app import database_url, opened
 from bot.messages import PlatformError
 from bot.models import cache_of, list_models
@@ -131,7 +131,7 @@ async def _discord(settings: Settings) -> str:
     token = settings.secrets.discord_bot_token
     if token is None:
         return "off: DISCORD_BOT_TOKEN is not set"
-    from bot.adapters.discord_check import check
+    from bot.adapters.discord.check import check
 
     chosen = settings.discord
     ok, detail = await check(

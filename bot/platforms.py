@@ -43,8 +43,8 @@ def platforms(
             ConsoleAdapter(handle, scope=PUBLIC, history_turns=settings.answers.history).run
         )
     if secrets.slack_bot_token and (secrets.slack_app_token or secrets.slack_signing_secret):
-        from bot.adapters.slack import SlackAdapter
-        from bot.adapters.slack_work import Habits
+        from bot.adapters.slack.adapter import SlackAdapter
+        from bot.adapters.slack.work import Habits
 
         app_token, signed = secrets.slack_app_token, secrets.slack_signing_secret
         slack = SlackAdapter(
@@ -68,8 +68,8 @@ def platforms(
         downloads["slack"] = slack.download
         runs.append(slack.run)
     if secrets.discord_bot_token:
-        from bot.adapters.discord import DiscordAdapter
-        from bot.adapters.discord_bot import Manners
+        from bot.adapters.discord.adapter import DiscordAdapter
+        from bot.adapters.discord.bot import Manners
 
         discord = DiscordAdapter(
             handle,

@@ -10,7 +10,7 @@ from typing import Any
 from discord.gateway import DiscordWebSocket
 from discord.http import Route
 
-from bot.adapters.discord import DiscordAdapter
+from bot.adapters.discord.adapter import DiscordAdapter
 from bot.messages import Citation, Handle, Inbox, Reply, ReplyChunk, ReplyEvent, Request, Status
 from bot.messages import Sources as Found
 from rag.fetch import Fetcher

@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 from simcord.backend.models import Channel, Message
 
-from bot.adapters.discord_check import PERMISSIONS
+from bot.adapters.discord.check import PERMISSIONS
 from tests.doubles.discord_wire import DiscordDouble
 from tests.doubles.slack import SlackDouble
 from tests.e2e.bot import PATIENCE, ROOT, Bot

@@ -179,8 +179,8 @@ def play() -> None:
     from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
     import bot.app
-    from bot.adapters.discord import DiscordAdapter
-    from bot.adapters.slack import SlackAdapter
+    from bot.adapters.discord.adapter import DiscordAdapter
+    from bot.adapters.slack.adapter import SlackAdapter
     from bot.inbox import DurableInbox
     from rag.errors import ModelFailed
     from tests.fakes import HashEmbeddings

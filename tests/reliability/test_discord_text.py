@@ -9,7 +9,7 @@ import discord
 import pytest
 
 from bot.adapters.delivery import View
-from bot.adapters.discord_surface import CONTENT_LIMIT, DiscordSurface
+from bot.adapters.discord.surface import CONTENT_LIMIT, DiscordSurface
 from bot.messages import Citation, Reply, ReplyChunk, Request
 from tests.doubles.discord_schema import fault_of_request
 from tests.reliability.rows import cases

@@ -11,8 +11,8 @@ from types import TracebackType
 import httpx
 import pytest
 
-from bot.adapters.slack_access import Team
-from bot.adapters.slack_requests import Context, to_requests
+from bot.adapters.slack.access import Team
+from bot.adapters.slack.requests import Context, to_requests
 from rag.fetch import Fetcher, FetchError, is_public
 from tests.reliability.rows import cases
 

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from tests.bot.adapters.slack_bot import Bot, answer, finished
+from tests.bot.adapters.slack.bot import Bot, answer, finished
 from tests.doubles.slack import SlackDouble
 from tests.reliability.rows import cases
 

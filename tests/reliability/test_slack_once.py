@@ -16,8 +16,8 @@ from bot.inbox import DurableInbox
 from bot.migrations import upgrade
 from bot.writer import Writer
 from rag.schema import open_engine, reading
-from tests.bot.adapters.slack_bot import Bot as Adapter
-from tests.bot.adapters.slack_bot import answer
+from tests.bot.adapters.slack.bot import Bot as Adapter
+from tests.bot.adapters.slack.bot import answer
 from tests.doubles import slack_payloads as payloads
 from tests.doubles.slack import Answer, Message, SlackDouble, rate_limited
 from tests.reliability.process import METHODS, Bot, Nursery

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import httpx
 import pytest
 
-from bot.adapters.slack_http import MOST_BYTES, PATH, SignedEvents
+from bot.adapters.slack.http import MOST_BYTES, PATH, SignedEvents
 from tests.doubles.slack import SIGNING_SECRET, sign
 from tests.reliability.rows import cases
 

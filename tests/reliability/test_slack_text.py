@@ -7,7 +7,7 @@ import re
 import pytest
 
 from bot.adapters.delivery import View
-from bot.adapters.slack_blocks import Page, pages
+from bot.adapters.slack.blocks import Page, pages
 from bot.markdown import inert
 from bot.messages import Citation, Reply, ReplyChunk, Request
 from tests.doubles import slack_payloads as payloads

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bot.adapters.discord_bot import Manners
+from bot.adapters.discord.bot import Manners
 from bot.messages import Reply, Status
 from tests.doubles.discord_rest import Call
 from tests.doubles.discord_running import LEAVE, Script, running

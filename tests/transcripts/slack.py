@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
 
-from bot.adapters.slack_work import Habits
+from bot.adapters.slack.work import Habits
 from bot.messages import Citation, Reply, ReplyChunk, ReplyEvent, Request, Sources, Status
-from tests.bot.adapters.slack_bot import Bot, finished
+from tests.bot.adapters.slack.bot import Bot, finished
 from tests.doubles.slack import Message, SlackDouble
 
 LEAVE = Citation(1, "handbook.pdf", 12, "Leave", "Everyone has 25 days of leave.", 0, 30)

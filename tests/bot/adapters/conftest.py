@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.bot.adapters.slack_bot import Bot, Script, Start, answer
+from tests.bot.adapters.slack.bot import Bot, Script, Start, answer
 from tests.doubles.slack import SlackDouble
 
 

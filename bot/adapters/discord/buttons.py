@@ -1,0 +1,344 @@
+"""What people press, choose and fill in on Discord: buttons, menus, forms and suggestions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any, Protocol
+
+import discord
+
+from bot.adapters.discord.access import Access, team_of
+from bot.adapters.discord.requests import (
+    Place,
+    attachments,
+    language_of,
+    to_command,
+    to_requests,
+)
+from bot.adapters.discord.surface import question_in
+from bot.adapters.discord.views import chosen, pressed
+from bot.adapters.discord.words import word
+from bot.messages import Attachment, Event, Reply, ReplyEvent, Request
+from bot.render import escape_discord, render
+from bot.wire import request_to_json
+
+log = logging.getLogger(__name__)
+
+CONTENT_LIMIT = 2000
+_QUESTION_LIMIT = 4000
+_SUGGESTIONS = 25
+_SUGGESTION_LENGTH = 100
+_SUGGEST_SECONDS = 2.0
+
+
+class Bot(Protocol):
+    """What buttons need of the connection."""
+
+    access: Access
+
+    @property
+    def me(self) -> int:
+        """The bot's user id."""
+        ...
+
+    def answer(self, request: Request) -> AsyncIterator[ReplyEvent]:
+        """Answer a request."""
+        ...
+
+    async def command(
+        self,
+        interaction: discord.Interaction[Any],
+        command: str,
+        text: str,
+        *,
+        private: bool,
+        files: tuple[Attachment, ...] = (),
+    ) -> None:
+        """Keep what a command asks, and begin to answer it."""
+        ...
+
+    async def accept(self, event: Event) -> bool:
+        """Keep an event and begin to work on it."""
+        ...
+
+    async def known(self, channel: Any) -> Any:
+        """Return the whole channel."""
+        ...
+
+    async def place(self, channel: Any, person: discord.abc.User) -> Place:
+        """Return what a place is to somebody who speaks there now."""
+        ...
+
+
+class Buttons:
+    """Acts on what is pressed; everything that it needs is in the button's own id."""
+
+    def __init__(self, bot: Bot) -> None:
+        self._bot = bot
+
+    async def on_press(self, interaction: discord.Interaction[Any]) -> None:
+        """Act on a button, a menu or a form; what isn't ours is left alone."""
+        data: Any = interaction.data or {}
+        found = pressed(data.get("custom_id", ""))
+        if found is None:
+            return
+        does, about = found
+        try:
+            match does:
+                case "stop":
+                    await self._stop(interaction, about[0])
+                case "again":
+                    await self._again(interaction, *about)
+                case "share":
+                    await self._share(interaction)
+                case "rate":
+                    options = {"thumb": about[0], "reply": about[1]}
+                    await self._whisper(interaction, "rate", "", options)
+                case "forget":
+                    await self._forget(interaction, about[0])
+                case "keep" | "leave":
+                    await self._decide(interaction, does == "keep", *about)
+                case "open":
+                    document, start, end = chosen(data["values"][0])
+                    place = {"start": start, "end": end}
+                    await self._whisper(interaction, "open", document, place)
+                case "asked":
+                    await self._bot.command(interaction, "ask", _filled_in(data), private=True)
+        except discord.HTTPException as error:
+            # Pressed twice, or too long ago: Discord takes no answer to it.
+            log.warning("a button could not be answered: %s", error)
+
+    # Below answers
+
+    async def _stop(self, interaction: discord.Interaction[Any], request: str) -> None:
+        await interaction.response.defer()
+        reply = await self._reply(interaction, "stop", request)
+        if reply.outcome == "error":
+            await self._tell(interaction, reply)
+
+    async def _again(
+        self, interaction: discord.Interaction[Any], channel: str, message: str, over: str
+    ) -> None:
+        language = language_of(interaction)
+        place = await self._place(interaction)
+        if channel == "quoted":
+            answer = _under(interaction)
+            about = answer.interaction_metadata
+            asker = about.user.id if about else 0
+            private = answer.flags.ephemeral
+            text = question_in(answer.content)
+            request = to_command(interaction, place, "ask", text, private=private)
+        else:
+            where = interaction.client.get_partial_messageable(int(channel))
+            try:
+                question = await where.fetch_message(int(message))
+            except discord.NotFound:
+                await _refuse(interaction, word(language, "gone"))
+                return
+            asker = question.author.id
+            spot = await self._bot.place(await self._bot.known(where), question.author)
+            spot = replace(spot, follows_up=True)
+            asks = [
+                each for each in to_requests(question, spot, self._bot.me) if each.command == "ask"
+            ]
+            if not asks:
+                await _refuse(interaction, word(language, "gone"))
+                return
+            request = asks[0]
+        if interaction.user.id != asker and not place.is_admin:
+            await _refuse(interaction, word(language, "not_yours"))
+            return
+        await interaction.response.defer()
+        request = replace(request, id=f"{interaction.id}:again")
+        await self._replace(interaction, place, request, over)
+
+    async def _share(self, interaction: discord.Interaction[Any]) -> None:
+        message = _under(interaction)
+        view = discord.ui.View.from_message(message, timeout=None)
+        for item in list(view.children):
+            does, _ = pressed(getattr(item, "custom_id", "") or "") or ("", ())
+            if does in ("share", "again"):
+                view.remove_item(item)
+        view.stop()
+        name = escape_discord(interaction.user.display_name)
+        note = "\n-# " + word(language_of(interaction), "shared_by", person=name)
+        text = message.content + note
+        if len(text) > CONTENT_LIMIT:
+            text = message.content
+        await interaction.response.send_message(text, view=view, suppress_embeds=True)
+
+    # Below files
+
+    async def _forget(self, interaction: discord.Interaction[Any], document: str) -> None:
+        reply = await self._whisper(interaction, "forget", document)
+        if reply.outcome != "answer":
+            return
+        message = _under(interaction)
+        view = discord.ui.View.from_message(message, timeout=None)
+        for item in list(view.children):
+            if pressed(getattr(item, "custom_id", "") or "") == ("forget", (document,)):
+                view.remove_item(item)
+        view.stop()
+        await message.edit(view=view if view.children else None)
+
+    async def _decide(
+        self, interaction: discord.Interaction[Any], keep: bool, channel: str, message: str
+    ) -> None:
+        language = language_of(interaction)
+        place = await self._place(interaction)
+        where = interaction.client.get_partial_messageable(int(channel))
+        try:
+            posted = await where.fetch_message(int(message))
+        except discord.NotFound:
+            await _refuse(interaction, word(language, "gone"))
+            return
+        if not keep:
+            if interaction.user.id != posted.author.id and not place.is_admin:
+                await _refuse(interaction, word(language, "not_yours"))
+                return
+            names = ", ".join(file.filename for file in posted.attachments)
+            text = escape_discord(word(language, "left", names=names))
+            await interaction.response.edit_message(content=text[:CONTENT_LIMIT], view=None)
+            return
+        await interaction.response.defer()
+        requests = to_requests(posted, replace(place, keeps_files=True), self._bot.me)
+        for request in requests:
+            if request.command == "upload":
+                request = replace(
+                    request,
+                    user=str(interaction.user.id),
+                    is_admin=place.is_admin,
+                    language=language,
+                )
+                await self._replace(interaction, place, request, f"{message}:offer")
+
+    async def _replace(
+        self, interaction: discord.Interaction[Any], place: Place, request: Request, over: str
+    ) -> None:
+        """Keep a request whose reply takes the place of another one, and begin to answer it."""
+        event = Event(
+            id=str(interaction.id),
+            platform="discord",
+            team=team_of(place.channel),
+            channel=request.address["channel"],
+            kind="again",
+            payload=request_to_json(request) | {"over": over},
+        )
+        await self._bot.accept(event)
+
+    # Menus of messages, forms, suggestions
+
+    async def summarise(
+        self, interaction: discord.Interaction[Any], message: discord.Message
+    ) -> None:
+        """Summarise the file of a message, or what it says."""
+        files = attachments(message, media=True)[:1]
+        if not files and message.content.strip():
+            files = (Attachment("message.txt", None, f"text#{message.channel.id}/{message.id}"),)
+        if files:
+            await self._bot.command(interaction, "summarise", "", private=True, files=files)
+        else:
+            await _refuse(interaction, word(language_of(interaction), "nothing_here"))
+
+    async def ask_about(
+        self, interaction: discord.Interaction[Any], message: discord.Message
+    ) -> None:
+        """Show a form with what a message says, to be asked as it is or changed."""
+        language = language_of(interaction)
+        form = discord.ui.Modal(
+            title=word(language, "ask_title"), custom_id="teamglm/asked", timeout=None
+        )
+        text: discord.ui.TextInput[Any] = discord.ui.TextInput(
+            custom_id="question",
+            style=discord.TextStyle.paragraph,
+            default=message.clean_content[:_QUESTION_LIMIT] or None,
+            max_length=_QUESTION_LIMIT,
+        )
+        form.add_item(discord.ui.Label(text=word(language, "your_question"), component=text))
+        form.stop()
+        await interaction.response.send_modal(form)
+
+    async def remember(
+        self, interaction: discord.Interaction[Any], message: discord.Message
+    ) -> None:
+        """Learn the thread that a message stands in."""
+        channel = await self._bot.known(interaction.channel)
+        if not isinstance(channel, discord.Thread):
+            await _refuse(interaction, word(language_of(interaction), "no_thread"))
+            return
+        files = (Attachment(channel.name, None, f"thread#{channel.id}"),)
+        await self._bot.command(interaction, "remember", "", private=False, files=files)
+
+    async def suggest(self, interaction: discord.Interaction[Any], typed: str) -> list[str]:
+        """Return names of documents that the person may see, best first; never late."""
+        try:
+            async with asyncio.timeout(_SUGGEST_SECONDS):
+                reply = await self._reply(interaction, "sources", "")
+        except TimeoutError:
+            return []
+        sought = typed.casefold().strip()
+        rows: list[Any] = reply.data if isinstance(reply.data, list) else []
+        names = dict.fromkeys(str(row["document"]) for row in rows)
+        found = [name for name in names if sought in name.casefold()]
+        found.sort(key=lambda name: not name.casefold().startswith(sought))
+        return [name for name in found if len(name) <= _SUGGESTION_LENGTH][:_SUGGESTIONS]
+
+    # What is answered to one person alone
+
+    async def _whisper(
+        self,
+        interaction: discord.Interaction[Any],
+        command: str,
+        text: str,
+        options: dict[str, Any] | None = None,
+    ) -> Reply:
+        await interaction.response.defer(thinking=True, ephemeral=True)
+        reply = await self._reply(interaction, command, text, options)
+        await self._tell(interaction, reply)
+        return reply
+
+    async def _reply(
+        self,
+        interaction: discord.Interaction[Any],
+        command: str,
+        text: str,
+        options: dict[str, Any] | None = None,
+    ) -> Reply:
+        place = await self._place(interaction)
+        request = to_command(interaction, place, command, text, private=True, options=options)
+        async for event in self._bot.answer(request):
+            if isinstance(event, Reply):
+                return event
+        language = language_of(interaction)
+        return Reply("error", word(language, "failed"), language)
+
+    async def _tell(self, interaction: discord.Interaction[Any], reply: Reply) -> None:
+        for text in render(reply, escape_discord, CONTENT_LIMIT):
+            await interaction.followup.send(text, ephemeral=True, suppress_embeds=True)
+
+    async def _place(self, interaction: discord.Interaction[Any]) -> Place:
+        channel = await self._bot.known(interaction.channel)
+        return await self._bot.place(channel, interaction.user)
+
+
+def _under(interaction: discord.Interaction[Any]) -> discord.Message:
+    """Return the message that a button stands under."""
+    if interaction.message is None:
+        raise ValueError("a button stands under a message")
+    return interaction.message
+
+
+async def _refuse(interaction: discord.Interaction[Any], text: str) -> None:
+    await interaction.response.send_message(text, ephemeral=True)
+
+
+def _filled_in(data: Any) -> str:
+    """Return what stands in a form's only field."""
+    for row in data["components"]:
+        for field in (row.get("component"), *row.get("components", ())):
+            if field and field.get("custom_id") == "question":
+                return str(field["value"])
+    return ""

@@ -1,0 +1,183 @@
+"""The commands and menus that Discord shows, in English and Chinese."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import discord
+from discord import app_commands
+from discord.app_commands import Choice, locale_str
+
+from bot.adapters.discord.words import COMMANDS
+from bot.messages import Attachment
+
+if TYPE_CHECKING:
+    from bot.adapters.discord.bot import DiscordBot
+
+Interaction = discord.Interaction[Any]
+
+WRITTEN = {
+    "ask": "/ask",
+    "search": "/search",
+    "summarise": "/summarise",
+    "sources": "/sources",
+    "forget": "/forget",
+    "index": "/reindex",
+    "status": "/status",
+    "help": "/help",
+}
+"""How the commands are given here."""
+
+
+class Translator(app_commands.Translator):
+    """Gives Discord the Chinese names and descriptions."""
+
+    async def translate(
+        self,
+        string: locale_str,
+        locale: discord.Locale,
+        context: app_commands.TranslationContextTypes,
+    ) -> str | None:
+        """Return the string in the locale, or None to leave it in English."""
+        return COMMANDS.get(string.message) if locale is discord.Locale.chinese else None
+
+
+def command_tree(bot: DiscordBot) -> app_commands.CommandTree[Any]:
+    """Return the tree of every command and menu of the bot."""
+    tree = app_commands.CommandTree(
+        bot,
+        allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=True),
+        allowed_installs=app_commands.AppInstallationType(guild=True),
+    )
+    for add in (_asking, _documents, _about, _menus):
+        add(tree, bot)
+    return tree
+
+
+def _asking(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:
+    @tree.command(
+        name=locale_str("ask"),
+        description=locale_str("Ask a question about the team's documents"),
+    )
+    @app_commands.rename(question=locale_str("question"), public=locale_str("public"))
+    @app_commands.describe(
+        question=locale_str("What you want to know"),
+        public=locale_str("Answer for everybody here, and not only for you"),
+    )
+    async def ask(interaction: Interaction, question: str, public: bool = False) -> None:
+        await bot.command(interaction, "ask", question, private=not public)
+
+    @tree.command(
+        name=locale_str("search"), description=locale_str("Find passages in the documents")
+    )
+    @app_commands.rename(words=locale_str("words"))
+    @app_commands.describe(words=locale_str("What to look for"))
+    async def search(interaction: Interaction, words: str) -> None:
+        await bot.command(interaction, "search", words, private=True)
+
+
+def _documents(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:
+    async def known(interaction: Interaction, typed: str) -> list[Choice[str]]:
+        names = await bot.buttons.suggest(interaction, typed)
+        return [Choice(name=name, value=name) for name in names]
+
+    @tree.command(name=locale_str("summarise"), description=locale_str("Summarise a document"))
+    @app_commands.rename(
+        document=locale_str("document"), file=locale_str("file"), link=locale_str("link")
+    )
+    @app_commands.describe(
+        document=locale_str("A document's name as /sources lists it"),
+        file=locale_str("A file to read and summarise"),
+        link=locale_str("The address of a page to read and summarise"),
+    )
+    @app_commands.autocomplete(document=known)
+    async def summarise(
+        interaction: Interaction,
+        document: str | None = None,
+        file: discord.Attachment | None = None,
+        link: str | None = None,
+    ) -> None:
+        files = (Attachment(file.filename, file.size, file.url),) if file else ()
+        text = document or link or ""
+        await bot.command(interaction, "summarise", text, private=False, files=files)
+
+    @tree.command(
+        name=locale_str("sources"), description=locale_str("List the documents known here")
+    )
+    async def sources(interaction: Interaction) -> None:
+        await bot.command(interaction, "sources", "", private=True)
+
+    @tree.command(
+        name=locale_str("forget"),
+        description=locale_str("Delete a document from the bot's memory"),
+    )
+    @app_commands.rename(document=locale_str("document"))
+    @app_commands.describe(document=locale_str("A document's name as /sources lists it"))
+    @app_commands.autocomplete(document=known)
+    async def forget(interaction: Interaction, document: str) -> None:
+        await bot.command(interaction, "forget", document, private=True)
+
+
+def _about(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:
+    @tree.command(
+        name=locale_str("reindex"), description=locale_str("Read the watched folders again")
+    )
+    async def reindex(interaction: Interaction) -> None:
+        await bot.command(interaction, "index", "", private=True)
+
+    @tree.command(
+        name=locale_str("status"),
+        description=locale_str("What the bot knows, its model and its health"),
+    )
+    async def status(interaction: Interaction) -> None:
+        await bot.command(interaction, "status", "", private=True)
+
+    @tree.command(name=locale_str("help"), description=locale_str("What the bot can do here"))
+    async def help_(interaction: Interaction) -> None:
+        options = {"commands": WRITTEN}
+        await bot.command(interaction, "help", "", private=True, options=options)
+
+
+def _menus(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:
+    @tree.context_menu(name=locale_str("Summarise"))
+    async def summarise(interaction: Interaction, message: discord.Message) -> None:
+        await bot.buttons.summarise(interaction, message)
+
+    @tree.context_menu(name=locale_str("Ask about this"))
+    async def ask_about(interaction: Interaction, message: discord.Message) -> None:
+        await bot.buttons.ask_about(interaction, message)
+
+    @tree.context_menu(name=locale_str("Remember this thread"))
+    async def remember(interaction: Interaction, message: discord.Message) -> None:
+        await bot.buttons.remember(interaction, message)
+
+
+async def sync_commands(client: discord.Client, tree: app_commands.CommandTree[Any]) -> bool:
+    """Register the tree's commands if Discord's copy differs; return whether it did."""
+    translator = Translator()
+    await tree.set_translator(translator)
+    ours = [
+        await command.get_translated_payload(tree, translator) for command in tree.get_commands()
+    ]
+    for command in ours:
+        command.pop("dm_permission")  # `contexts` says it; Discord may leave this one out
+    route = discord.http.Route(
+        "GET", "/applications/{application_id}/commands", application_id=client.application_id
+    )
+    theirs = await client.http.request(route, params={"with_localizations": "true"})
+    by_name = {(command["name"], command["type"]): command for command in theirs}
+    if by_name.keys() == {(command["name"], command["type"]) for command in ours} and all(
+        _covers(by_name[command["name"], command["type"]], command) for command in ours
+    ):
+        return False
+    await tree.sync()
+    return True
+
+
+def _covers(theirs: Any, ours: Any) -> bool:
+    """Tell whether Discord's copy says all that ours does; it adds ids and leaves out defaults."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return all(_covers(theirs.get(key), value) for key, value in ours.items())
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return len(ours) == len(theirs) and all(map(_covers, theirs, ours))
+    return ours == theirs or not (ours or theirs)

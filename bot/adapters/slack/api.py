@@ -1,0 +1,184 @@
+"""What the adapter asks of Slack about people, channels and files, and what failures mean."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from bot.adapters.sheet import Refused, Unreachable
+from bot.adapters.slack.access import Person, Team
+from bot.adapters.slack.requests import to_text
+from bot.messages import AttachmentError, Language
+from bot.transcript import Said, transcript
+
+log = logging.getLogger(__name__)
+
+FAILURES = (SlackApiError, aiohttp.ClientError, OSError, TimeoutError)
+_T = TypeVar("_T")
+_PAGE = 200
+_MOST_PAGES = 50
+_RATE_LIMIT_TRIES = 5
+_TOO_MANY = 429
+_PASSING = ("ratelimited", "internal_error", "fatal_error", "service_unavailable")
+"""Errors that Slack reports as refusals, and that pass."""
+
+
+def reason(error: BaseException) -> str:
+    """Return an error in one line, without what was sent."""
+    if isinstance(error, SlackApiError):
+        response = error.response
+        return str(response.get("error")) if isinstance(response, AsyncSlackResponse) else "no JSON"
+    return type(error).__name__  # its text may quote what was sent
+
+
+class SlackApi:
+    """What the adapter asks of Slack; `client` is the connection."""
+
+    def __init__(self, client: AsyncWebClient) -> None:
+        self.client = client
+        # Not the handler for lost connections: a message that did arrive would be sent again.
+        client.retry_handlers = retry_handlers()
+        self._locales: dict[str, Language] = {}
+        self._names: dict[str, str] = {}
+
+    async def is_external(self, channel: str) -> bool:
+        """Tell whether another organisation shares a channel; in doubt one does."""
+        try:
+            found = await self.client.conversations_info(channel=channel)
+        except FAILURES as error:
+            log.warning("an answer uses its channel's own documents only: %s", reason(error))
+            return True
+        about = found.get("channel") or {}
+        return bool(about.get("is_ext_shared") or about.get("is_pending_ext_shared"))
+
+    async def channels_of(self, user: str) -> frozenset[str]:
+        """Return the channels that a person is in now; none where Slack doesn't tell."""
+        channels: set[str] = set()
+        cursor: str | None = None
+        try:
+            for _ in range(_MOST_PAGES):
+                page = await self.client.users_conversations(
+                    user=user, types="public_channel,private_channel", limit=_PAGE, cursor=cursor
+                )
+                channels.update(channel["id"] for channel in page.get("channels") or ())
+                cursor = (page.get("response_metadata") or {}).get("next_cursor")
+                if not cursor:
+                    break
+        except FAILURES as error:
+            log.warning("a person's channels are left out of an answer: %s", reason(error))
+            return frozenset()
+        return frozenset(channels)
+
+    async def person(self, user: str, team: Team) -> Person:
+        """Return what Slack says of a person; somebody it says nothing of is a guest."""
+        about = await self._user(user)
+        if about is None:
+            return Person(guest=True)
+        home = about.get("enterprise_user") or {}
+        of_ours = about.get("team_id") in (None, team.id) or (
+            team.enterprise != "-" and home.get("enterprise_id") == team.enterprise
+        )
+        return Person(
+            guest=bool(about.get("is_restricted") or about.get("is_ultra_restricted")),
+            stranger=bool(about.get("is_stranger")) or not of_ours,
+            admin=bool(about.get("is_admin") or about.get("is_owner")),
+        )
+
+    async def language_of(self, user: str) -> Language | None:
+        """Return the language of a person's Slack; None where Slack doesn't tell."""
+        if user not in self._locales:
+            locale = (await self._user(user) or {}).get("locale")
+            if not locale:
+                return None
+            remember(self._locales, user, "zh" if locale.startswith("zh") else "en")
+        return self._locales[user]
+
+    async def _user(self, user: str) -> dict[str, Any] | None:
+        try:
+            found = await self.client.users_info(user=user, include_locale=True)
+        except FAILURES as error:
+            log.warning("what Slack knows of a person is not known: %s", reason(error))
+            return None
+        about: dict[str, Any] | None = found.get("user")
+        return about
+
+    async def file_url(self, file: str) -> str:
+        """Return where Slack keeps a file; raise `AttachmentError` if it keeps none."""
+        try:
+            found = (await self.client.files_info(file=file)).get("file") or {}
+        except FAILURES as error:
+            problem = f"Slack does not show the file ({reason(error)})"
+            raise AttachmentError("unreadable", problem) from None
+        url = found.get("url_private_download") or found.get("url_private")
+        if found.get("mode") == "external" or found.get("is_external") or not url:
+            raise AttachmentError("unreadable", "the file is kept outside Slack: upload it here")
+        return str(url)
+
+    async def thread(self, channel: str, root: str, title: str, site: str) -> str:
+        """Return a thread, or a message without one, as a transcript; raise `AttachmentError`."""
+        said: list[Said] = []
+        cursor: str | None = None
+        try:
+            for _ in range(_MOST_PAGES):
+                page = await self.client.conversations_replies(
+                    channel=channel, ts=root, limit=_PAGE, cursor=cursor
+                )
+                for message in page.get("messages") or ():
+                    at = datetime.fromtimestamp(float(message["ts"]), UTC)
+                    author = await self._name(message)
+                    said.append(Said(author, at, to_text(message.get("text") or "")))
+                cursor = (page.get("response_metadata") or {}).get("next_cursor")
+                if not cursor:
+                    break
+        except FAILURES as error:
+            problem = f"Slack does not show the thread ({reason(error)})"
+            raise AttachmentError("unreadable", problem) from None
+        link = f"{site.rstrip('/')}/archives/{channel}/p{root.replace('.', '')}"
+        return transcript(title, link, said)
+
+    async def _name(self, message: dict[str, Any]) -> str:
+        """Return the name that people see of a message's author."""
+        user = message.get("user") or message.get("bot_id") or "?"
+        if user not in self._names and message.get("user"):
+            about = await self._user(user) or {}
+            profile = about.get("profile") or {}
+            name = profile.get("display_name") or about.get("real_name") or about.get("name")
+            remember(self._names, user, str(name or user))
+        return self._names.get(user, str(user))
+
+
+def remember(known: dict[str, _T], key: str, value: _T, most: int = 10_000) -> None:
+    """Add to a dictionary that forgets its oldest entries."""
+    known[key] = value
+    if len(known) > most:
+        del known[next(iter(known))]
+
+
+def retry_handlers() -> list[Any]:
+    """Return what waits as Slack says when it is asked too often."""
+    return [AsyncRateLimitErrorRetryHandler(max_retry_count=_RATE_LIMIT_TRIES)]
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Tell a refusal from silence: Slack says no with an error code and a status below 500."""
+    try:
+        yield
+    except SlackApiError as error:
+        response = error.response
+        if isinstance(response, AsyncSlackResponse):
+            told = response.status_code < 500 and response.status_code != _TOO_MANY
+            if told and str(response.get("error")) not in _PASSING:
+                raise Refused(reason(error)) from None
+        raise Unreachable(reason(error)) from None
+    except FAILURES as error:
+        raise Unreachable(type(error).__name__) from None

@@ -1,0 +1,372 @@
+"""Commands, clicks, shortcuts, forms and the app's home."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bot.adapters.slack.work import Habits
+from bot.messages import Reply, ReplyChunk, ReplyEvent, Request, Status
+from tests.bot.adapters.slack.bot import ANSWER, GENERAL, Start, finished, says
+from tests.doubles.slack import SlackDouble
+
+
+async def test_summarise_is_acknowledged_before_the_work(slack: SlackDouble, start: Start) -> None:
+    go = asyncio.Event()
+
+    async def slow(request: Request) -> AsyncIterator[ReplyEvent]:
+        await go.wait()
+        yield ANSWER
+
+    bot = await start(slow)
+    ack = await slack.command("/summarise", "handbook.pdf")
+    assert ack is not None
+    assert ack["response_type"] == "in_channel"
+    assert not go.is_set()
+    go.set()
+    reply = await slack.reply(says("Sources:"), None)
+    assert reply.channel == "C0GENERAL"
+    assert (bot.requests[0].command, bot.requests[0].text) == ("summarise", "handbook.pdf")
+
+
+@pytest.mark.parametrize(
+    ("command", "text", "asked"),
+    [
+        ("/ask", "Why?", ("ask", "Why?")),
+        ("/glm", "summarise a b.pdf", ("summarise", "a b.pdf")),
+        ("/glm", "sources", ("sources", "")),
+        ("/glm", "SEARCH leave", ("search", "leave")),
+    ],
+)
+async def test_commands_name_their_handler(
+    slack: SlackDouble, start: Start, command: str, text: str, asked: tuple[str, str]
+) -> None:
+    bot = await start()
+    await slack.command(command, text)
+    await slack.until(lambda: bot.requests)
+    assert (bot.requests[0].command, bot.requests[0].text) == asked
+
+
+async def test_an_unknown_verb_is_told_what_there_is(slack: SlackDouble, start: Start) -> None:
+    bot = await start()
+    ack = await slack.command("/glm", "dance")
+    assert ack is not None
+    assert "/summarise" in ack["text"]
+    assert bot.requests == []
+
+
+async def test_ask_is_answered_to_the_person_alone(slack: SlackDouble, start: Start) -> None:
+    bot = await start()
+    ack = await slack.command("/ask", "How many days?")
+    assert ack is not None
+    assert ack["response_type"] == "ephemeral"
+    assert ack["text"]
+    await slack.until(lambda: slack.responses)
+    [response] = slack.responses
+    assert response["response_type"] == "ephemeral"
+    assert "ten days" in response["text"]
+    assert slack.messages == []
+    assert bot.requests[0].audience == {"public", GENERAL}
+
+
+async def test_a_private_answer_can_be_shared(slack: SlackDouble, start: Start) -> None:
+    await start()
+    await slack.command("/ask", "How many days?")
+    await slack.until(lambda: slack.responses)
+    await slack.click(slack.responses[0], "share")
+    shared = await finished(slack, None)
+    assert shared.channel == "C0GENERAL"
+    assert "How many days?" in shared.markdown
+    assert "You get ten days. [1]" in shared.markdown
+
+
+async def test_an_old_answer_can_no_longer_be_shared(slack: SlackDouble, start: Start) -> None:
+    bot = await start()
+    await slack.command("/ask", "How many days?")
+    await slack.until(lambda: slack.responses)
+    bot.adapter._work.private.clear()  # as after a restart
+    await slack.click(slack.responses[0], "share")
+    await slack.until(lambda: len(slack.responses) == 2)
+    assert "no longer" in slack.responses[1]["text"]
+    assert slack.messages == []
+
+
+async def test_in_a_direct_message_there_is_nobody_to_share_with(
+    slack: SlackDouble, start: Start
+) -> None:
+    await start()
+    await slack.command("/ask", "How many days?", channel="D0ANN")
+    await slack.until(lambda: slack.responses)
+    assert "share" not in str(slack.responses[0]["blocks"])
+
+
+async def test_ask_without_a_question_opens_a_form(slack: SlackDouble, start: Start) -> None:
+    bot = await start()
+    await slack.command("/ask")
+    await slack.until(lambda: slack.views)
+    question = {"type": "plain_text_input", "value": "How many days?"}
+    where = {"type": "radio_buttons", "selected_option": {"value": "me"}}
+    await slack.submit({"question": {"question": question}, "where": {"where": where}})
+    await slack.until(lambda: slack.responses)
+    assert "ten days" in slack.responses[0]["text"]
+    assert slack.messages == []
+    await slack.command("/ask")
+    await slack.until(lambda: len(slack.views) == 2)
+    where = {"type": "radio_buttons", "selected_option": {"value": "all"}}
+    await slack.submit({"question": {"question": question}, "where": {"where": where}})
+    await finished(slack, None)
+    assert [request.text for request in bot.asked()] == ["How many days?"] * 2
+
+
+async def test_summarise_without_a_name_opens_a_form_with_the_documents(
+    slack: SlackDouble, start: Start
+) -> None:
+    async def script(request: Request) -> AsyncIterator[ReplyEvent]:
+        if request.command == "sources":
+            rows = [{"id": "d1", "document": "travel.md"}, {"id": "d2", "document": "请假.docx"}]
+            yield Reply("answer", "two", "en", data=rows)
+        else:
+            yield ANSWER
+
+    bot = await start(script)
+    await slack.command("/summarise")
+    await slack.until(lambda: slack.views)
+    options = await slack.suggest("document", "请")
+    assert options is not None
+    assert [each["value"] for each in options["options"]] == ["d2"]
+    errors = await slack.submit({"document": {"document": {"type": "external_select"}}})
+    assert errors is not None
+    assert errors["response_action"] == "errors"
+    chosen = {"type": "external_select", "selected_option": options["options"][0]}
+    await slack.submit({"document": {"document": chosen}})
+    await finished(slack, None)
+    assert [request.text for request in bot.asked("summarise")] == ["d2"]
+
+
+@pytest.mark.parametrize("command", ["forget", "reindex", "sources", "status"])
+async def test_an_administrator_is_known_as_one(
+    slack: SlackDouble, start: Start, command: str
+) -> None:
+    bot = await start()
+    slack.people["U0ANN"] = {"is_admin": True}
+    await slack.command("/glm", f"{command} notes.md")
+    await slack.until(lambda: slack.responses)
+    assert bot.requests[0].is_admin
+    slack.people["U0ANN"] = {}
+    await slack.command("/glm", f"{command} notes.md")
+    await slack.until(lambda: len(slack.responses) == 2)
+    assert not bot.requests[1].is_admin
+
+
+async def test_help_says_what_works_in_slack(slack: SlackDouble, start: Start) -> None:
+    await start()
+    for language, locale in (("shortcuts", "en-US"), ("快捷操作", "zh-CN")):
+        slack.locales[f"U0{locale[:2]}"] = locale
+        ack = await slack.command("/glm", "help", user=f"U0{locale[:2]}")
+        assert ack is not None
+        assert language in ack["text"]
+        assert "reindex" in ack["text"]
+
+
+async def test_a_command_where_the_bot_is_not_is_answered_to_the_person(
+    slack: SlackDouble, start: Start
+) -> None:
+    await start()
+    slack.channels["C0SECOND"] = {"is_member": False}
+    await slack.command("/ask", "Why?", channel="C0SECOND")
+    await slack.until(lambda: slack.responses)
+    [response] = slack.responses
+    assert "ten days" in response["text"]
+    assert response["response_type"] == "ephemeral"
+    assert slack.messages == []
+
+
+# Buttons under an answer
+
+
+async def test_a_citation_opens_its_passage(slack: SlackDouble, start: Start) -> None:
+    async def script(request: Request) -> AsyncIterator[ReplyEvent]:
+        if request.command == "open":
+            found = {"document": "handbook.pdf", "page": 3, "section": "Leave <@U1>"}
+            found |= {"text": "Ten days a year, <!channel>.", "start": 0, "end": 28}
+            yield Reply("answer", "…", "en", data=found)
+        else:
+            yield ANSWER
+
+    bot = await start(script)
+    reply = await finished(slack, await slack.mention("How many days?"))
+    await slack.click(reply, "cite:1", user="U0BEN")
+    await slack.until(lambda: slack.views)
+    [opened] = bot.asked("open")
+    assert (opened.text, opened.options) == ("handbook.pdf", {"start": 0, "end": 16})
+    assert opened.audience == {"public", GENERAL}
+    texts = str(slack.views[0]["blocks"])
+    assert "handbook.pdf" in texts
+    assert "Page 3" in texts
+    assert "Ten days a year" in texts
+    assert "mrkdwn" not in texts  # plain and rich text, where nothing is parsed
+
+
+async def test_a_citation_that_is_gone_is_told(slack: SlackDouble, start: Start) -> None:
+    async def script(request: Request) -> AsyncIterator[ReplyEvent]:
+        if request.command == "open":
+            yield Reply("error", "I know no document called “handbook.pdf” here.", "en")
+        else:
+            yield ANSWER
+
+    await start(script)
+    reply = await finished(slack, await slack.mention("How many days?"))
+    await slack.click(reply, "cite:1")
+    await slack.until(lambda: slack.views)
+    assert "I know no document" in str(slack.views[0]["blocks"])
+
+
+async def test_stop_ends_the_request(slack: SlackDouble, start: Start) -> None:
+    slack.streams = False
+    stopped = asyncio.Event()
+
+    async def script(request: Request) -> AsyncIterator[ReplyEvent]:
+        if request.command == "stop":
+            stopped.set()
+            yield Reply("answer", "stopped", "en")
+        else:
+            yield Status("Searching")
+            await stopped.wait()
+            yield Reply("answer", "Stopped.", "en")
+
+    bot = await start(script)
+    ts = await slack.mention("How many days?")
+    reply = await slack.reply(says("Searching"), ts)
+    await slack.click(reply, "stop")
+    await slack.reply(says("Stopped."), ts)
+    assert bot.asked("stop")[0].text == bot.asked()[0].id
+
+
+async def test_slacks_own_stop_button_ends_the_request(slack: SlackDouble, start: Start) -> None:
+    stopped = asyncio.Event()
+
+    async def script(request: Request) -> AsyncIterator[ReplyEvent]:
+        if request.command == "stop":
+            stopped.set()
+            yield Reply("answer", "stopped", "en")
+        else:
+            yield ReplyChunk("Half an ans")
+            await stopped.wait()
+            yield Reply("answer", "Half an ans", "en", (ReplyChunk("Half an ans"),))
+
+    bot = await start(script)
+    ts = await slack.mention("How many days?")
+    reply = await slack.reply(says("Half"), ts)
+    await slack.press_stop(reply)
+    await finished(slack, ts, "Half an ans")
+    assert bot.asked("stop")[0].text == bot.asked()[0].id
+    assert len(slack.in_thread(ts)) == 1
+
+
+async def test_regenerate_answers_anew_in_the_same_message(
+    slack: SlackDouble, start: Start
+) -> None:
+    answers = iter(["The first.", "The second."])
+
+    async def script(request: Request) -> AsyncIterator[ReplyEvent]:
+        yield Reply("answer", next(answers), "en")
+
+    bot = await start(script)
+    ts = await slack.mention("How many days?")
+    reply = await finished(slack, ts, "The first.")
+    await slack.click(reply, "again", user="U0BEN")
+    await slack.reply(says("The second."), ts)
+    assert slack.in_thread(ts) == [reply]
+    assert [request.text for request in bot.asked()] == ["How many days?"] * 2
+    assert bot.requests[1].conversation == bot.requests[0].conversation
+
+
+@pytest.mark.parametrize("value", ["up", "down"])
+async def test_answers_can_be_rated(slack: SlackDouble, start: Start, value: str) -> None:
+    bot = await start()
+    reply = await finished(slack, await slack.mention("How many days?"))
+    asked = bot.asked()[0].id
+    await slack.click(reply, "rate", value=f"{value} {asked}", user="U0BEN")
+    await slack.until(lambda: slack.responses)
+    [rated] = bot.asked("rate")
+    assert (rated.user, rated.options) == ("U0BEN", {"thumb": value, "reply": asked})
+    assert slack.responses[0]["response_type"] == "ephemeral"
+
+
+# Shortcuts
+
+
+async def test_a_message_can_be_summarised(slack: SlackDouble, start: Start) -> None:
+    bot = await start()
+    file = slack.add_file("rules.txt", b"ten days", "text/plain")
+    with_file = await slack.say("Our rules", files=[file], channel="C0SECOND")
+    await slack.until(lambda: bot.asked("upload"))
+    await slack.shortcut("summarise", with_file, channel="C0SECOND")
+    await slack.until(lambda: len(bot.asked("summarise")) == 1)
+    root = await slack.say("We have to decide about the pier")
+    await slack.shortcut("summarise", root)
+    await finished(slack, root)
+    of_file, of_thread = bot.asked("summarise")
+    assert of_file.attachments[0].name == "rules.txt"
+    assert of_thread.attachments[0].reference == f"thread:C0GENERAL/{root}"
+    assert of_thread.audience == {"public", GENERAL}
+
+
+async def test_a_thread_can_be_remembered(slack: SlackDouble, start: Start, tmp_path: Path) -> None:
+    bot = await start()
+    slack.people["U0ANN"] = {"real_name": "Ann"}
+    root = await slack.say("We have to decide about the <#C1|pier>")
+    await slack.say("Let us keep it", thread_ts=root, user="U0BEN")
+    await slack.shortcut("remember", root)
+    await slack.until(lambda: bot.asked("remember"))
+    [attachment] = bot.asked("remember")[0].attachments
+    await bot.adapter.download(attachment, tmp_path / "thread", 1000)
+    written = await asyncio.to_thread((tmp_path / "thread").read_text, encoding="utf-8")
+    assert "Ann, " in written
+    assert "We have to decide about the #pier" in written
+    assert "Let us keep it" in written
+    assert f"https://team.slack.com/archives/C0GENERAL/p{root.replace('.', '')}" in written
+
+
+async def test_a_message_can_be_asked_about(slack: SlackDouble, start: Start) -> None:
+    bot = await start()
+    root = await slack.say("The limit is 120 a night")
+    await slack.shortcut("ask_about", root)
+    await slack.until(lambda: slack.views)
+    question = {"type": "plain_text_input", "value": "Is that right?"}
+    await slack.submit({"question": {"question": question}})
+    await finished(slack, root)
+    [asked] = bot.asked()
+    assert asked.text.startswith("Is that right?")
+    assert "The limit is 120 a night" in asked.text
+
+
+# The app's home and the agent's pane
+
+
+async def test_the_home_shows_what_the_bot_is_and_knows(slack: SlackDouble, start: Start) -> None:
+    async def script(request: Request) -> AsyncIterator[ReplyEvent]:
+        text = {"status": "All is well.", "sources": "handbook.pdf · 34 passages"}
+        yield Reply("answer", text.get(request.command, "?"), "en")
+
+    bot = await start(script)
+    slack.members["U0ANN"] = ["C0SECOND"]
+    await slack.open_home("home")
+    await slack.until(lambda: "U0ANN" in slack.homes)
+    shown = str(slack.homes["U0ANN"])
+    assert "All is well." in shown
+    assert "handbook.pdf · 34 passages" in shown
+    [listed] = bot.asked("sources")
+    assert listed.audience == {"public", "slack:-:T0TEAM:D0ANN", "slack:-:T0TEAM:C0SECOND"}
+
+
+async def test_the_agents_pane_suggests_questions(slack: SlackDouble, start: Start) -> None:
+    await start(habits=Habits(prompts=("How many days?", "谁批准休假？")))
+    await slack.open_home("messages")
+    await slack.until(lambda: "D0ANN" in slack.prompts)
+    messages = [each["message"] for each in slack.prompts["D0ANN"]["prompts"]]
+    assert messages[:2] == ["How many days?", "谁批准休假？"]
+    assert "thread_ts" not in slack.prompts["D0ANN"]
