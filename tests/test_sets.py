@@ -1,0 +1,54 @@
+"""The sets that judge the bot are whole: balanced, without copies, halves as their texts say."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from hashlib import sha256
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SETS = Path(__file__).parents[1] / "bench" / "data"
+TEXT = {"router": "text"}
+"""What is asked in a line of each set, by the set's name."""
+
+
+def lines(name: str) -> list[dict[str, Any]]:
+    """Return the lines of a set."""
+    text = (SETS / f"{name}.jsonl").read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def pieces(text: str) -> frozenset[str]:
+    """Return the runs of three characters of a text, numbers aside."""
+    plain = re.sub(r"[\W\d_]+", " ", text.lower())
+    return frozenset(plain[at : at + 3] for at in range(max(1, len(plain) - 2)))
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_ids_are_unique_and_halves_are_those_of_the_text(name: str) -> None:
+    found = lines(name)
+    assert len({line["id"] for line in found}) == len(found)
+    for line in found:
+        even = int(sha256(line[TEXT[name]].encode()).hexdigest(), 16) % 2 == 0
+        assert line["half"] == ("tuning" if even else "untouched"), line["id"]
+
+
+@pytest.mark.parametrize("name", TEXT)
+def test_no_line_is_nearly_a_copy_of_another(name: str) -> None:
+    found = [(line["id"], pieces(line[TEXT[name]])) for line in lines(name)]
+    for (one, left), (other, right) in combinations(found, 2):
+        assert len(left & right) <= 0.6 * len(left | right), (one, other)
+
+
+def test_messages_are_balanced_by_language_and_intent() -> None:
+    found = lines("router")
+    assert Counter(line["language"] for line in found) == {"zh": 100, "en": 100}
+    wanted = {"question": 60, "summary": 35, "table": 35, "reminder": 35, "small_talk": 35}
+    assert Counter(line["intent"] for line in found) == wanted
+    for half in ("tuning", "untouched"):
+        assert {line["intent"] for line in found if line["half"] == half} == set(wanted)
