@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from filelock import FileLock, Timeout
 
@@ -58,7 +58,6 @@ from rag.schema import open_engine, reading
 
 log = logging.getLogger(__name__)
 
-_PRUNE_SECONDS = 3600.0
 _LAST_SECONDS = 15.0
 TAUGHT_PAGES = "the pages that people named"
 
@@ -234,12 +233,15 @@ class App:
         others[TAUGHT_PAGES] = trigger(self.settings.taught_pages)
         await self.library.keep_up(self.folders, triggers | others, read)
 
-    async def forget_the_past(self) -> None:
-        """Delete what was said and done too long ago, every hour, until cancelled."""
+    async def forget_the_past(self, *, every_seconds: float = 3600.0) -> None:
+        """Delete what was said and done too long ago, now and again, until cancelled."""
         while True:
-            await self.inbox.prune()
-            await self.conversations.prune()
-            await asyncio.sleep(_PRUNE_SECONDS)
+            for keeps in (self.inbox, self.conversations):
+                try:
+                    await keeps.prune()
+                except Exception as error:  # the disk may be full: later, then
+                    log.error("what is too old could not be deleted: %s", error)
+            await asyncio.sleep(every_seconds)
 
     async def refresh(self, pages: Sequence[Page]) -> None:
         """Bring web pages up to date; one that can't be had is no reason to leave the others."""
@@ -339,8 +341,7 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
     if serving is not None:
         # Also where a shell's background job inherited that Ctrl-C is ignored.
         for stop in (signal.SIGINT, signal.SIGTERM):
-            with suppress(NotImplementedError):  # Windows has no such handlers
-                asyncio.get_running_loop().add_signal_handler(stop, _stop, serving)
+            asyncio.get_running_loop().add_signal_handler(stop, _stop, serving)
     downloads: dict[str, Download] = {"cli": copy_local}
     app = App(settings, downloads)
     app.claim()

@@ -105,7 +105,7 @@ class DiscordBot(discord.AutoShardedClient):
             sleep=sleep,
         )
         self.buttons = Buttons(self)
-        self.tree = command_tree(self)
+        self.tree = command_tree(self, self.command, self.buttons)
 
     async def setup_hook(self) -> None:
         """Prepare the connection after the login: the commands, and the configured gateway."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import discord
 from discord import app_commands
 from discord.app_commands import Choice, locale_str
 
+from bot.adapters.discord.buttons import Buttons
 from bot.adapters.discord.words import COMMANDS
 from bot.messages import Attachment
-
-if TYPE_CHECKING:
-    from bot.adapters.discord.bot import DiscordBot
 
 Interaction = discord.Interaction[Any]
 
@@ -42,19 +40,40 @@ class Translator(app_commands.Translator):
         return COMMANDS.get(string.message) if locale is discord.Locale.chinese else None
 
 
-def command_tree(bot: DiscordBot) -> app_commands.CommandTree[Any]:
+class Begin(Protocol):
+    """Keeps what a command asks, and begins to answer it."""
+
+    async def __call__(
+        self,
+        interaction: Interaction,
+        command: str,
+        text: str,
+        *,
+        private: bool,
+        files: tuple[Attachment, ...] = (),
+        options: dict[str, Any] | None = None,
+    ) -> None:
+        """Return when it is kept."""
+        ...
+
+
+def command_tree(
+    client: discord.Client, begin: Begin, buttons: Buttons
+) -> app_commands.CommandTree[Any]:
     """Return the tree of every command and menu of the bot."""
     tree = app_commands.CommandTree(
-        bot,
+        client,
         allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=True),
         allowed_installs=app_commands.AppInstallationType(guild=True),
     )
-    for add in (_asking, _documents, _about, _menus):
-        add(tree, bot)
+    _asking(tree, begin)
+    _documents(tree, begin, buttons)
+    _about(tree, begin)
+    _menus(tree, buttons)
     return tree
 
 
-def _asking(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:
+def _asking(tree: app_commands.CommandTree[Any], begin: Begin) -> None:
     @tree.command(
         name=locale_str("ask"),
         description=locale_str("Ask a question about the team's documents"),
@@ -65,7 +84,7 @@ def _asking(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:
         public=locale_str("Answer for everybody here, and not only for you"),
     )
     async def ask(interaction: Interaction, question: str, public: bool = False) -> None:
-        await bot.command(interaction, "ask", question, private=not public)
+        await begin(interaction, "ask", question, private=not public)
 
     @tree.command(
         name=locale_str("search"), description=locale_str("Find passages in the documents")
@@ -73,12 +92,12 @@ def _asking(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:
     @app_commands.rename(words=locale_str("words"))
     @app_commands.describe(words=locale_str("What to look for"))
     async def search(interaction: Interaction, words: str) -> None:
-        await bot.command(interaction, "search", words, private=True)
+        await begin(interaction, "search", words, private=True)
 
 
-def _documents(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:
+def _documents(tree: app_commands.CommandTree[Any], begin: Begin, buttons: Buttons) -> None:
     async def known(interaction: Interaction, typed: str) -> list[Choice[str]]:
-        names = await bot.buttons.suggest(interaction, typed)
+        names = await buttons.suggest(interaction, typed)
         return [Choice(name=name, value=name) for name in names]
 
     @tree.command(name=locale_str("summarise"), description=locale_str("Summarise a document"))
@@ -99,13 +118,13 @@ def _documents(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:
     ) -> None:
         files = (Attachment(file.filename, file.size, file.url),) if file else ()
         text = document or link or ""
-        await bot.command(interaction, "summarise", text, private=False, files=files)
+        await begin(interaction, "summarise", text, private=False, files=files)
 
     @tree.command(
         name=locale_str("sources"), description=locale_str("List the documents known here")
     )
     async def sources(interaction: Interaction) -> None:
-        await bot.command(interaction, "sources", "", private=True)
+        await begin(interaction, "sources", "", private=True)
 
     @tree.command(
         name=locale_str("forget"),
@@ -115,41 +134,41 @@ def _documents(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:
     @app_commands.describe(document=locale_str("A document's name as /sources lists it"))
     @app_commands.autocomplete(document=known)
     async def forget(interaction: Interaction, document: str) -> None:
-        await bot.command(interaction, "forget", document, private=True)
+        await begin(interaction, "forget", document, private=True)
 
 
-def _about(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:
+def _about(tree: app_commands.CommandTree[Any], begin: Begin) -> None:
     @tree.command(
         name=locale_str("reindex"), description=locale_str("Read the watched folders again")
     )
     async def reindex(interaction: Interaction) -> None:
-        await bot.command(interaction, "index", "", private=True)
+        await begin(interaction, "index", "", private=True)
 
     @tree.command(
         name=locale_str("status"),
         description=locale_str("What the bot knows, its model and its health"),
     )
     async def status(interaction: Interaction) -> None:
-        await bot.command(interaction, "status", "", private=True)
+        await begin(interaction, "status", "", private=True)
 
     @tree.command(name=locale_str("help"), description=locale_str("What the bot can do here"))
     async def help_(interaction: Interaction) -> None:
         options = {"commands": WRITTEN}
-        await bot.command(interaction, "help", "", private=True, options=options)
+        await begin(interaction, "help", "", private=True, options=options)
 
 
-def _menus(tree: app_commands.CommandTree[Any], bot: DiscordBot) -> None:
+def _menus(tree: app_commands.CommandTree[Any], buttons: Buttons) -> None:
     @tree.context_menu(name=locale_str("Summarise"))
     async def summarise(interaction: Interaction, message: discord.Message) -> None:
-        await bot.buttons.summarise(interaction, message)
+        await buttons.summarise(interaction, message)
 
     @tree.context_menu(name=locale_str("Ask about this"))
     async def ask_about(interaction: Interaction, message: discord.Message) -> None:
-        await bot.buttons.ask_about(interaction, message)
+        await buttons.ask_about(interaction, message)
 
     @tree.context_menu(name=locale_str("Remember this thread"))
     async def remember(interaction: Interaction, message: discord.Message) -> None:
-        await bot.buttons.remember(interaction, message)
+        await buttons.remember(interaction, message)
 
 
 async def sync_commands(client: discord.Client, tree: app_commands.CommandTree[Any]) -> bool:
