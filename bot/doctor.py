@@ -5,22 +5,26 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import aiohttp
+from langchain_core.messages import HumanMessage
 from pydantic import SecretStr
 
 from bot.adapters.local import ADDRESS_FILE, running_bot
 from bot.adapters.slack.scopes import missing
 from bot.app import database_url, opened
 from bot.messages import PlatformError
-from bot.models import cache_of, list_models
+from bot.model_settings import ServerModel
+from bot.models import cache_of, chat_model, list_models, model_settings
 from bot.settings import Settings, SettingsError
 from rag.errors import TeamglmError
 from rag.ingest.sandbox import Sandbox
 
 _LEAST_FREE = 1_000_000_000
+_SMOKE_TOKENS = 16
 
 Check = Callable[[Settings], Awaitable[str]]
 
@@ -70,6 +74,35 @@ async def _models(settings: Settings) -> str:
             f"missing: {', '.join(missing)}; run `teamglm models pull` or correct their paths"
         )
     return f"in {cache_of(settings)}: {', '.join(row['name'] for row in rows)}"
+
+
+async def _chat(settings: Settings) -> str:
+    name = settings.chat_model
+    served = isinstance(model_settings(settings, name), ServerModel)
+    if not served and running_bot(settings.data / ADDRESS_FILE) is not None:
+        return f"{name}, open in the bot that is running"
+    chat = chat_model(settings)
+    try:
+        await asyncio.to_thread(chat.load)
+        began = time.monotonic()
+        async with asyncio.timeout(settings.answers.timeout_seconds):
+            greeting = chat.astream([HumanMessage("Hello!")], max_tokens=_SMOKE_TOKENS)
+            said = "".join([piece.text async for piece in greeting])
+        took = time.monotonic() - began
+        # Its words are nobody's: only that there are some is told.
+        tokens = await asyncio.to_thread(chat.get_num_tokens, said)
+        if not tokens:
+            raise CheckFailed(f"{name} says nothing when it is greeted: is it a chat model?")
+        where = await asyncio.to_thread(chat.describe)
+    except TimeoutError as error:
+        seconds = settings.answers.timeout_seconds
+        raise CheckFailed(
+            f"{name} didn't write {_SMOKE_TOKENS} tokens within {seconds:g} seconds: choose a "
+            "smaller one as chat_model"
+        ) from error
+    finally:
+        await asyncio.to_thread(chat.close)
+    return f"{name} {where}; it wrote {tokens} tokens in {took:.1f} s"
 
 
 async def _parsers(settings: Settings) -> str:
@@ -167,6 +200,7 @@ _CHECKS: dict[str, Check] = {
     "disk": _disk,
     "folders": _folders,
     "models": _models,
+    "chat model": _chat,
     "parsers": _parsers,
     "store": _store,
     "slack": _slack,

@@ -89,6 +89,11 @@ class LlamaCppChat(BackgroundChat):
         )
         self._threads = ThreadPoolExecutor(self.slots, thread_name_prefix="llama")
 
+    def describe(self) -> str:
+        """Return where the loaded model runs, in which precision, and what memory it takes."""
+        meta = self._client().get("/v1/models").raise_for_status().json()["data"][0]["meta"]
+        return f"on llama.cpp in {meta['ftype']}, {meta['size'] / 1e9:,.2f} GB of weights"
+
     def close(self) -> None:
         """Free the weights; running answers end first."""
         if self._threads:
@@ -99,10 +104,13 @@ class LlamaCppChat(BackgroundChat):
 
     def get_num_tokens(self, text: str) -> int:
         """Return how many tokens the model makes of a text."""
+        answer = self._client().post("/tokenize", json={"content": text}).raise_for_status()
+        return len(answer.json()["tokens"])
+
+    def _client(self) -> httpx.Client:
         if self._http is None:
             raise ModelFailed(f"The chat model {self.name_shown} is not loaded.")
-        answer = self._http.post("/tokenize", json={"content": text}).raise_for_status()
-        return len(answer.json()["tokens"])
+        return self._http
 
     def _answer(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]

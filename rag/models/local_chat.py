@@ -18,6 +18,7 @@ from rag.errors import ModelFailed, TeamglmError
 from rag.models.engine import Engine, Request
 from rag.models.engine_glm import fastest_runner
 from rag.models.generation import TextStream
+from rag.models.placing import weights_of
 from rag.models.streaming import BackgroundChat, Put
 
 
@@ -65,6 +66,7 @@ class LocalChat(BackgroundChat):
 
     _tokenizer: ChatTokenizer | None = PrivateAttr(default=None)
     _engine: Engine | None = PrivateAttr(default=None)
+    _description: str = PrivateAttr(default="")
 
     def model_post_init(self, context: Any, /) -> None:
         """Name the model after its folder where it has no other name."""
@@ -91,8 +93,14 @@ class LocalChat(BackgroundChat):
         self._tokenizer, model = self._open()
         limit = getattr(model.config, "max_position_embeddings", None) or self.context_window
         self.context_window = min(self.context_window, int(limit))
+        self._description = weights_of(model)
         runner = fastest_runner(model, slots=self.slots, length=self.context_window)
         self._engine = Engine(runner, queue=self.waiting)
+
+    def describe(self) -> str:
+        """Return where the loaded model runs, in which precision, and what memory it takes."""
+        self._loaded()
+        return self._description
 
     def close(self) -> None:
         """End what is being generated and let go of the weights; `load` opens them again."""

@@ -93,6 +93,20 @@ def fill(model: PreTrainedModel, weights: Iterable[tuple[str, torch.Tensor]], pl
     _finish(model, devices, stored, place)
 
 
+def weights_of(model: PreTrainedModel) -> str:
+    """Return on which devices a model's weights are, in which precision, and how many bytes."""
+    spread = getattr(model, "hf_device_map", None) or {"": model.device}
+    devices = ", ".join(sorted({str(device) for device in spread.values()}))
+    held = {
+        tensor.data_ptr(): tensor.nbytes
+        for tensor in [*model.parameters(), *model.buffers()]
+        if not tensor.is_meta
+    }
+    bits = {f"int{layer.bits} in " for layer in quantised_layers(model)}
+    dtype = str(model.dtype).removeprefix("torch.")
+    return f"on {devices} in {''.join(bits)}{dtype}, {sum(held.values()) / 1e9:,.2f} GB of weights"
+
+
 def _assign(module: nn.Module, leaf: str, tensor: torch.Tensor) -> None:
     if leaf in module._parameters:
         module._parameters[leaf] = nn.Parameter(tensor, requires_grad=False)

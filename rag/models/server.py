@@ -65,6 +65,10 @@ class ServerChat(StreamedChat, BaseChatOpenAI):
         if self.http_client is not None:
             self.http_client.close()
 
+    def describe(self) -> str:
+        """Return which model is asked for, and where."""
+        return f"{self.model_name} at {self.openai_api_base}"
+
     def check(self) -> None:
         """Ask the server whether it has the model, which blocks; raise `ModelMissing` or
         `ModelFailed`."""

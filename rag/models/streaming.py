@@ -44,6 +44,10 @@ class Answer(Protocol):
 class StreamedChat(BaseChatModel):
     """A chat model whose whole answer is its stream, collected."""
 
+    @abstractmethod
+    def describe(self) -> str:
+        """Return where the loaded model runs, in which precision, and what memory it takes."""
+
     def _generate(
         self,
         messages: list[BaseMessage],

@@ -105,6 +105,10 @@ class FakeChat(BaseChatModel):
     def close(self) -> None:
         """Have nothing to close."""
 
+    def describe(self) -> str:
+        """Be nowhere."""
+        return "in a test"
+
     def get_num_tokens(self, text: str) -> int:
         """Count words."""
         return len(text.split())
@@ -140,7 +144,8 @@ def use(
 ) -> None:
     """Have the composition root take these models, whatever the settings name."""
     taken = chat or FakeChat()
-    monkeypatch.setattr("bot.app.chat_model", lambda settings: taken)
+    for user in ("bot.app", "bot.doctor"):
+        monkeypatch.setattr(f"{user}.chat_model", lambda settings: taken)
     meaning = embeddings or FakeEmbeddings()
     monkeypatch.setattr("bot.app.embedding_model", lambda settings: meaning)
 

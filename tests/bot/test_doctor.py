@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,9 @@ from filelock import FileLock
 
 from bot.doctor import examine
 from bot.settings import Settings
-from rag.errors import ModelMissing
-from tests.bot.fakes import MODELS, FakeEmbeddings, settings, use
+from rag.errors import ModelFailed, ModelMissing
+from tests.bot.fakes import MODELS, FakeChat, FakeEmbeddings, settings, use
+from tests.rag.models import small_glm
 
 DEAD = "http://127.0.0.1:9"
 
@@ -50,6 +52,44 @@ async def test_missing_models_name_the_command(
     failed = await failures(settings(tmp_path))
     assert failed.keys() == {"models", "store"}
     assert all("models pull" in detail for detail in failed.values())
+
+
+async def test_the_chat_model_says_where_it_runs_and_writes_sixteen_tokens(tmp_path: Path) -> None:
+    folder = small_glm.write(tmp_path / "glm")
+    models = {**MODELS, "chat": {"provider": "chatglm", "path": folder, "device": "cpu"}}
+    line = await chat_line(settings(tmp_path, models=models))
+    assert line["ok"], line
+    assert re.fullmatch(
+        r"chat on cpu in float32, 0\.00 GB of weights; it wrote 1\d tokens in .* s", line["detail"]
+    )
+
+
+async def chat_line(chosen: Settings) -> dict[str, Any]:
+    """Return what is said of the chat model."""
+    return next(c for c in (await examine(chosen))["checks"] if c["name"] == "chat model")
+
+
+async def test_a_model_behind_a_server_is_asked_even_while_the_bot_runs(tmp_path: Path) -> None:
+    served = {"provider": "openai", "model": "m", "base_url": f"{DEAD}/v1", "retries": 0}
+    line = await chat_line(settings(tmp_path, models={**MODELS, "chat": served}))
+    assert not line["ok"]
+    assert f"{DEAD}/v1 can't be reached" in line["detail"]
+
+
+@pytest.mark.parametrize(
+    ("chat", "told"),
+    [
+        (FakeChat(answer=""), "says nothing"),
+        (FakeChat(broken=ModelFailed("out of memory")), "out of memory"),
+    ],
+)
+async def test_a_chat_model_that_cannot_write_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, chat: FakeChat, told: str
+) -> None:
+    use(monkeypatch, chat=chat)
+    failed = await failures(healthy(tmp_path))
+    assert failed.keys() == {"chat model"}
+    assert told in failed["chat model"]
 
 
 async def test_an_unknown_model_is_named(tmp_path: Path) -> None:

@@ -155,3 +155,6 @@ class TestTheEmbeddedModel:
     async def test_that_is_loaded_again_stays_as_it_is(self, chat: LlamaCppChat) -> None:
         chat.load()
         assert await answer(chat, GREETING, max_tokens=1)
+
+    async def test_tells_how_its_weights_are_kept(self, chat: LlamaCppChat) -> None:
+        assert re.fullmatch(r"on llama\.cpp in Q4_K.*, 1\.11 GB of weights", chat.describe())
