@@ -68,7 +68,8 @@ class QuantisedLinear(nn.Module):
         self.group = 0
         self.prepared = ""
         """Which kernel the weights are laid out for; empty for the published layout."""
-        self.register_buffer("units", None, persistent=False)
+        # No buffer: accelerate's hooks, which move those, don't take one that is None.
+        self.units: torch.Tensor | None = None
 
     def prepare(self, dtype: torch.dtype) -> None:
         """Lay the weights out for activations of `dtype` on the device where they are now.

@@ -18,16 +18,8 @@ from rag.models.glm_tokenizer import GlmTokenizer
 from rag.models.glm_weights import Generation, glm_config, open_glm
 from tests.rag.models import small_glm
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small products gain nothing from more threads, and on a busy machine threads wait long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def opened(folder: Path, generation: Generation = "chatglm2") -> Any:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +18,9 @@ from rag.models.quantisation import QuantisedLinear, quantised_layers
 from tests.rag.models import small_glm
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "chatglm"
+pytestmark = pytest.mark.usefixtures("one_thread")
 GOLDEN = ["chatglm-tiny", "chatglm-tiny-int4", "chatglm2-tiny", "chatglm2-tiny-int4"]
 PROMPTS = [[3, 77, 400, 12, 9], [5, 6]]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small products gain nothing from more threads, and on a busy machine threads wait long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def golden(name: str) -> Path:

@@ -20,16 +20,8 @@ from rag.models.engine_slots import SingleRunner, SlotRunner, runner_for
 from rag.models.glm_weights import open_glm
 
 SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "chatglm"
+pytestmark = pytest.mark.usefixtures("one_thread")
 VOCABULARY = 64
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small products gain nothing from more threads, and on a busy machine threads wait long."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class CountingRunner:
