@@ -12,8 +12,13 @@ from typing import Any
 
 import pytest
 
+from rag.ingest.parsed import Parsed
+from rag.ingest.sandbox import Sandbox
+from tests.rag.ingest.files import SHARED
+from tests.reliability.rows import FULL
+
 SETS = Path(__file__).parents[1] / "bench" / "data"
-TEXT = {"router": "text"}
+TEXT = {"router": "text", "documents": "question"}
 """What is asked in a line of each set, by the set's name."""
 
 
@@ -52,3 +57,42 @@ def test_messages_are_balanced_by_language_and_intent() -> None:
     assert Counter(line["intent"] for line in found) == wanted
     for half in ("tuning", "untouched"):
         assert {line["intent"] for line in found if line["half"] == half} == set(wanted)
+
+
+def test_questions_over_documents_are_of_every_kind() -> None:
+    found = lines("documents")
+    kinds = Counter(line["kind"] for line in found)
+    least = {"text", "table", "scan", "multi-page", "cross-lingual", "unanswerable"}
+    assert set(kinds) == least
+    assert min(kinds.values()) >= 7
+    assert kinds["unanswerable"] >= 16
+    assert all(count >= 40 for count in Counter(line["language"] for line in found).values())
+    for line in found:
+        assert line["answerable"] == bool(line["answers"]) == bool(line["document"]), line["id"]
+        assert line["answerable"] == (line["kind"] != "unanswerable"), line["id"]
+
+
+def test_answers_stand_in_their_documents() -> None:
+    folder = SHARED / "documents"
+    if not folder.exists():
+        pytest.skip("no shared/data/documents here")
+    asked = [line for line in lines("documents") if line["answerable"]]
+    wanted = {line["document"] for line in asked}
+    # The big ones take a second each; in an everyday run the small ones stand for them.
+    files = [folder / name for name in sorted(wanted)]
+    files = [file for file in files if FULL or file.stat().st_size < 100_000]
+    texts = {
+        file.name: plain(parsed.text)
+        for file, parsed in zip(files, Sandbox().parse(files), strict=True)
+        if isinstance(parsed, Parsed)
+    }
+    assert set(texts) == {file.name for file in files}
+    for line in asked:
+        if text := texts.get(line["document"]):
+            found = any(plain(answer) in text for answer in line["answers"])
+            assert found or line.get("lost"), line["id"]
+
+
+def plain(text: str) -> str:
+    """Return a text without differences of case and of white space."""
+    return " ".join(text.casefold().split())
