@@ -45,7 +45,9 @@ from bot.settings import Settings, trigger
 from bot.writer import Writer
 from rag.errors import DocumentError, StoreUnavailable, TeamglmError
 from rag.fetch import Fetcher
+from rag.ingest.blobs import WEB
 from rag.ingest.folders import Folder
+from rag.ingest.ledger import Standing
 from rag.ingest.once import read_once
 from rag.ingest.pages import Page, Pages
 from rag.ingest.sandbox import Sandbox
@@ -91,6 +93,7 @@ class App:
             cut=Cut(settings.splitter.name, settings.splitter.max_tokens),
             priority=self.priority,
             max_bytes=settings.limits.upload_megabytes << 20,
+            belongs=belonging(settings),
             reranker=reranker(settings),
         )
         self.indexer, self.retriever = self.library.indexer, self.library.retriever
@@ -300,6 +303,23 @@ def granted(settings: Settings) -> dict[str, frozenset[str]]:
         for channel in source.channels:
             grants[channel] = grants.get(channel, frozenset()) | {source.scope}
     return grants
+
+
+def belonging(settings: Settings) -> Callable[[Standing], bool]:
+    """Return what tells whether the settings still have a folder or web page in this scope."""
+    folders = {f"folder:{folder.name}": folder.scope for folder in settings.folders}
+    pages: dict[str, set[str]] = {}
+    for page in settings.web_pages:
+        named = Page(page.url, page.scope, page.private).name
+        pages.setdefault(named, set()).add(page.scope)
+
+    def belongs(standing: Standing) -> bool:
+        at = standing.address
+        if at.source == WEB and standing.taught_by is None:  # the settings' own
+            return at.scope in pages.get(at.name, {at.scope})
+        return folders.get(at.source, at.scope) == at.scope
+
+    return belongs
 
 
 def database_url(settings: Settings) -> str:

@@ -20,6 +20,7 @@ from rag.ingest.activity import Activity
 from rag.ingest.flow import Parser, Progress
 from rag.ingest.folders import Folder, ScanReport, scan
 from rag.ingest.indexer import Indexer
+from rag.ingest.ledger import Standing
 from rag.ingest.parsed import Chunk, Parsed
 from rag.ingest.splitters import Splitter, chunks, make_splitter
 from rag.models.embeddings import EmbeddingModel
@@ -61,6 +62,7 @@ class Library:
         cut: Cut,
         priority: Priority,
         max_bytes: int,
+        belongs: Callable[[Standing], bool],
         reranker: Reranker | None = None,
     ) -> None:
         self.records = records
@@ -89,6 +91,7 @@ class Library:
             pause=priority.give_way,
             activity=self.activity,
             max_bytes=max_bytes,
+            belongs=belongs,
         )
         self.retriever = Retriever(
             records, self.index, wanted, embedder_key=wanted.key, reranker=reranker

@@ -150,7 +150,7 @@ class RagPipeline:
             messages = await asyncio.to_thread(
                 self._prompt, question, language, retrieval, hits, sources, history
             )
-            attribution = await asyncio.to_thread(self._attribution, sources)
+            attribution = await asyncio.to_thread(self._attribution, sources, audience)
             refused = False
             said = 0
             async with aclosing(
@@ -176,6 +176,7 @@ class RagPipeline:
         self,
         name: str,
         passages: Sequence[Passage],
+        audience: Audience,
         language: Language,
     ) -> AsyncGenerator[Event, None]:
         """Summarise a document's passages: `Progress`, cited `Sentence`s, then `Finished`.
@@ -198,7 +199,7 @@ class RagPipeline:
                         text += "".join([s async for s in sentences]).strip() + "\n"
             kept = [passage for part in parts for passage in part]
             sources = [Source(number, passage) for number, passage in enumerate(kept, 1)]
-            attribution = await asyncio.to_thread(self._attribution, sources)
+            attribution = await asyncio.to_thread(self._attribution, sources, audience)
             prompt = summary_prompt(name, text, language, 5)
             said = 0
             async with aclosing(self._sentences(prompt, clock, tokens=3)) as sentences:
@@ -263,12 +264,12 @@ class RagPipeline:
             turns = [*pair, *turns]
         return ask_prompt(question, text, language, turns, sure=sure)
 
-    def _attribution(self, sources: Sequence[Source]) -> Attribution:
+    def _attribution(self, sources: Sequence[Source], audience: Audience) -> Attribution:
         known = {
             term_id(term) for source in sources for text in source.sentences for term in terms(text)
         }
-        frequencies = self._records.frequencies(known)
-        passages = max(self._records.passage_count(), 1)
+        frequencies = self._records.frequencies(known, audience)
+        passages = max(self._records.passage_count(audience), 1)
         rarities = {
             term: rarity(min(frequencies.get(term, 1), passages), passages) for term in known
         }

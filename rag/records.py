@@ -13,12 +13,12 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Engine, Row, Select, and_, func, or_, select
+from sqlalchemy import Column, Engine, Row, Select, and_, func, or_, select
 
 from rag.audience import Audience
 from rag.errors import DocumentCode, TeamglmError
 from rag.language import Language
-from rag.schema import chunk, content, counter, document, passage, reading, term, vector, version
+from rag.schema import chunk, content, document, passage, reading, tally, term, vector, version
 
 State = Literal["waiting", "reading", "ready", "failed"]
 
@@ -128,25 +128,27 @@ class Records:
             raise DocumentUnknown(document_id)
         return text
 
-    def frequencies(self, term_ids: Collection[int]) -> dict[int, int]:
-        """Return in how many live passages each term occurs; unknown terms are left out."""
+    def frequencies(self, term_ids: Collection[int], audience: Audience) -> dict[int, int]:
+        """Return in how many visible live passages each term occurs; others are left out."""
         found: dict[int, int] = {}
+        query = select(term.c.id, func.sum(term.c.frequency)).group_by(term.c.id)
+        query = query.where(term.c.scope.in_(audience.scopes))
         with self._reading.connect() as connection:
             for batch in batches(sorted(term_ids)):
-                query = select(term.c.id, term.c.frequency).where(term.c.id.in_(batch))
-                found.update((row.id, row.frequency) for row in connection.execute(query))
+                rows = connection.execute(query.where(term.c.id.in_(batch)))
+                found.update((term_id, int(frequency)) for term_id, frequency in rows)
         return found
 
-    def passage_count(self) -> int:
-        """Return how many passages are live."""
-        return self._counter("passages")
+    def passage_count(self, audience: Audience) -> int:
+        """Return how many visible passages are live."""
+        return self._tally(tally.c.passages, audience)
 
-    def generation(self) -> int:
-        """Return a number that grows whenever a document begins or ceases to answer."""
-        return self._counter("generation")
+    def generation(self, audience: Audience) -> int:
+        """Return a number that grows whenever a visible document begins or ceases to answer."""
+        return self._tally(tally.c.generation, audience)
 
     def sample_vectors(
-        self, audience: Audience, language: Language, limit: int, seed: int = 0
+        self, audience: Audience, language: Language, embedder: str, limit: int, seed: int = 0
     ) -> npt.NDArray[np.float32]:
         """Return up to `limit` vectors of visible live passages in a language, one a row.
 
@@ -154,24 +156,11 @@ class Records:
         the same records and seed give the same one.
         """
         start = hashlib.sha256(str(seed).encode()).hexdigest()
-        live, latest = document.alias(), version.alias()
-        embedder = (
-            select(latest.c.embedder)
-            .join(live, live.c.live_version == latest.c.id)
-            .order_by(latest.c.indexed_at.desc())
-            .limit(1)
-        )
+        same_text = and_(vector.c.text_hash == chunk.c.text_hash, vector.c.embedder == embedder)
         query = (
             _live(select(vector.c.value), audience)
-            .join(
-                vector,
-                and_(
-                    vector.c.text_hash == chunk.c.text_hash,
-                    vector.c.embedder == version.c.embedder,
-                ),
-            )
+            .join(vector, same_text)
             .where(chunk.c.language == language)
-            .where(version.c.embedder == embedder.scalar_subquery())
             .order_by(passage.c.row_id)
         )
         with self._reading.connect() as connection:
@@ -259,10 +248,10 @@ class Records:
         with self._reading.connect() as connection:
             return connection.scalar(query) is not None
 
-    def _counter(self, name: str) -> int:
+    def _tally(self, column: Column[int], audience: Audience) -> int:
+        query = select(func.sum(column)).where(tally.c.scope.in_(audience.scopes))
         with self._reading.connect() as connection:
-            value = connection.scalar(select(counter.c.value).where(counter.c.name == name))
-        return int(value or 0)
+            return int(connection.scalar(query) or 0)
 
 
 def embedded_text(section: str | None, text: str) -> str:

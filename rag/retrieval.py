@@ -139,8 +139,7 @@ class Retriever:
         self._index = index
         self._embeddings = embeddings
         self._embedder_key = embedder_key
-        self._backgrounds: dict[tuple[Audience, Language], npt.NDArray[np.float32]] = {}
-        self._backgrounds_of = -1
+        self._backgrounds: dict[tuple[Audience, Language], _Background] = {}
         self._lock = threading.Lock()
 
     def use(self, index: PassageIndex, embeddings: Embeddings, embedder_key: str) -> None:
@@ -150,8 +149,9 @@ class Retriever:
     def retrieve(self, query: str, audience: Audience, *, limit: int) -> Retrieval:
         """Return at most `limit` live passages that the audience may see; blocking, thread-safe."""
         found_terms = {term_id(term) for term in terms(query)}
-        count = self._records.passage_count()
-        rarities = query_weights(query, self._records.frequencies(found_terms), count)
+        count = self._records.passage_count(audience)
+        frequencies = self._records.frequencies(found_terms, audience)
+        rarities = query_weights(query, frequencies, count)
         if not audience.scopes or not count or not query.strip():
             return Retrieval((), 0.0, rarities)
         vector = np.asarray(self._embeddings.embed_query(query), np.float32)
@@ -204,7 +204,7 @@ class Retriever:
     ) -> tuple[dict[str, float], dict[str, Passage]]:
         """Return the cosines and the passages of what the searches found, by row id."""
         for _ in range(_ATTEMPTS):
-            generation = self._records.generation()
+            generation = self._records.generation(audience)
             near: dict[str, float] = {}
             for language in languages:
                 near |= self._index.search_dense(
@@ -217,7 +217,7 @@ class Retriever:
                 near[row] = float(stored @ vector)
             passages = self._records.passages(list(near), audience)
             # A document that was published meanwhile would be missing, old version and new.
-            if self._records.generation() == generation:
+            if self._records.generation(audience) == generation:
                 break
         live = {
             row: cosine
@@ -237,19 +237,25 @@ class Retriever:
         return np.array(scores, np.float64)
 
     def _background(self, audience: Audience, language: Language) -> npt.NDArray[np.float32]:
-        generation = self._records.generation()
+        state = (self._embedder_key, self._records.generation(audience))
         key = (audience, language)
-        with self._lock:
-            if generation != self._backgrounds_of or len(self._backgrounds) > _KEPT_BACKGROUNDS:
-                self._backgrounds.clear()
-                self._backgrounds_of = generation
-            known = self._backgrounds.get(key)
-        if known is None:
-            known = self._records.sample_vectors(audience, language, _BACKGROUND)
+        known = self._backgrounds.get(key)
+        if known is None or known.state != state:
+            sample = self._records.sample_vectors(audience, language, state[0], _BACKGROUND)
+            known = _Background(state, sample)
             with self._lock:
-                if generation == self._backgrounds_of:
-                    self._backgrounds[key] = known
-        return known
+                if len(self._backgrounds) >= _KEPT_BACKGROUNDS:
+                    self._backgrounds.clear()
+                self._backgrounds[key] = known
+        return known.vectors
+
+
+@dataclass(frozen=True, slots=True)
+class _Background:
+    """A sample of what an audience may see, and the embedder and generation that it is of."""
+
+    state: tuple[str, int]
+    vectors: npt.NDArray[np.float32]
 
 
 def _expected(

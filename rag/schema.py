@@ -10,6 +10,7 @@ on its way out.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -122,14 +123,25 @@ vector = Table(
     Column("value", LargeBinary, nullable=False),
 )
 
+# In how many live passages of a scope a term occurs: what others know weighs in nobody's question.
 term = Table(
     "term",
     metadata,
     Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("scope", String, primary_key=True),
     Column("frequency", Integer, nullable=False),
 )
 
-# generation, passages, and uncounted: 1 while term frequencies are only partly brought up to date.
+# How many passages of a scope are live, and a number that grows whenever they change.
+tally = Table(
+    "tally",
+    metadata,
+    Column("scope", String, primary_key=True),
+    Column("passages", BigInteger, nullable=False),
+    Column("generation", BigInteger, nullable=False),
+)
+
+# uncounted: not 0 while term frequencies are only partly brought up to date.
 counter = Table(
     "counter",
     metadata,
@@ -214,6 +226,21 @@ def add_to_counter(connection: Connection, name: str, change: int) -> None:
             index_elements=["name"], set_={"value": counter.c.value + new.excluded.value}
         ),
         {"name": name, "value": change},
+    )
+
+
+def add_to_tally(connection: Connection, added: Mapping[str, int]) -> None:
+    """Count passages that begin or cease to answer in scopes, and that these changed."""
+    new = insert_for(connection, tally)
+    connection.execute(
+        new.on_conflict_do_update(
+            index_elements=["scope"],
+            set_={
+                "passages": tally.c.passages + new.excluded.passages,
+                "generation": tally.c.generation + 1,
+            },
+        ),
+        [{"scope": scope, "passages": n, "generation": 1} for scope, n in added.items()],
     )
 
 

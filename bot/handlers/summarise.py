@@ -75,7 +75,8 @@ class Summarise:
             # Nobody said which language to write in, so the document's own is the best guess.
             chinese = sum(passage.language == "zh" for passage in passages)
             language = "zh" if 2 * chinese > len(passages) else "en"
-        stream = self._pipeline.summarise(name, passages, language)
+        audience = Audience.of(request.audience)
+        stream = self._pipeline.summarise(name, passages, audience, language)
         async with aclosing(replies(stream, language, self._model)) as events:
             async for event in events:
                 if isinstance(event, Reply):

@@ -11,8 +11,10 @@ import json
 import os
 import re
 import shutil
+import threading
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -27,7 +29,7 @@ from rag.ingest.blobs import Blobs
 from rag.ingest.ledger import Ledger
 from rag.ingest.rebuilding import Rebuilding
 from rag.ingest.staging import Staging
-from rag.records import Records
+from rag.records import FORGOTTEN, Records
 from rag.schema import document, forgotten, metadata, open_engine, reading, tombstone, version
 from rag.store import PassageIndex
 
@@ -35,7 +37,7 @@ _FORMAT = 1
 _MANIFEST = "manifest.json"
 _DATABASE = "records.db"
 _BLOB = re.compile(r"blobs/([0-9a-f]{64}(?:\.[a-z0-9]{1,10})?)")
-_RESTORING = ".restoring-"
+_MAKING, _RESTORING = ".backup-", ".restoring-"
 _BLOCK = 1 << 20
 # What was forgotten stays forgotten, whatever an older backup holds.
 _KEPT = (tombstone, forgotten)
@@ -69,6 +71,8 @@ class Backups:
         self._blobs = blobs
         self._rebuilding = rebuilding
         self._current = current
+        self._place = blobs.folder.parent
+        self._one = threading.Lock()
 
     def make(self, file: Path) -> Backup:
         """Write the records and the kept files to one file, whoever is writing to them meanwhile.
@@ -77,7 +81,7 @@ class Backups:
         """
         unfinished = file.with_name(f".{file.name}.new")
         try:
-            with TemporaryDirectory(prefix=".teamglm-", dir=file.parent) as folder:
+            with self._one, TemporaryDirectory(prefix=_MAKING, dir=self._place) as folder:
                 copy = Path(folder) / _DATABASE
                 _copy_records(self._engine, copy)
                 # Nobody else may read what the bot shows to some people only.
@@ -106,14 +110,14 @@ class Backups:
         the backup replaces it; else `recover` makes it when it is opened. Needs no embedder. Raise
         `BackupUnusable`; until the very end nothing is changed.
         """
-        self.sweep()
-        with _opened(file, self._blobs.folder.parent, upgrade) as restoring:
+        with self._one, _opened(file, self._place, upgrade) as restoring:
             made_with = Records(restoring.engine).embedder()
             if answering and made_with not in (None, self._current()[1]):
                 raise BackupUnusable(
                     f"The backup was embedded with {made_with}: stop the bot, restore it, and "
                     "start the bot again."
                 )
+            restoring.recount()
             restoring.leave_out_forgotten(self._engine)
             restoring.put_blobs(self._blobs)
             if answering:
@@ -127,9 +131,14 @@ class Backups:
         return restoring.held
 
     def sweep(self) -> None:
-        """Remove what an interrupted restoring left."""
-        for left in self._blobs.folder.parent.glob(f"{_RESTORING}*"):
-            shutil.rmtree(left)
+        """Remove what a backup or a restoring left that was interrupted."""
+        if self._one.acquire(blocking=False):  # else one is going on
+            try:
+                for prefix in (_MAKING, _RESTORING):
+                    for left in self._place.glob(f"{prefix}*"):
+                        shutil.rmtree(left)
+            finally:
+                self._one.release()
 
 
 @contextmanager
@@ -164,6 +173,10 @@ class _Restoring:
         self.staging = Staging(engine, _now)
         self._folder = folder
 
+    def recount(self) -> None:
+        """Finish the counts of terms, which an older bot kept otherwise or a backup cut off."""
+        Ledger(self.engine, _now).recover()
+
     def leave_out_forgotten(self, target: Engine) -> None:
         """Forget here what has been forgotten in the target since the backup."""
         with reading(target).connect() as connection:
@@ -191,8 +204,9 @@ class _Restoring:
             run("ATTACH DATABASE ? AS restored", (str(self._folder / _DATABASE),))
             try:
                 run("BEGIN IMMEDIATE")
-                latest = "SELECT max(value) FROM {}.counter WHERE name = 'generation'"
-                found = [run(latest.format(each)).fetchone()[0] for each in ("main", "restored")]
+                latest: Counter[str] = Counter()
+                for each in ("main", "restored"):
+                    latest |= Counter(dict(run(f"SELECT scope, generation FROM {each}.tally")))  # noqa: S608
                 for table in reversed(metadata.sorted_tables):
                     if table not in _KEPT:
                         run(f"DELETE FROM main.{table.name}")  # noqa: S608 - our own names
@@ -202,11 +216,20 @@ class _Restoring:
                         f"INSERT OR IGNORE INTO main.{table.name} ({names}) "  # noqa: S608
                         f"SELECT {names} FROM restored.{table.name}"
                     )
+                # Forgotten in the last moment: it answers no more, and `recover` removes the rest.
                 run(
-                    "INSERT INTO main.counter (name, value) VALUES ('generation', ?) "
-                    "ON CONFLICT (name) DO UPDATE SET value=excluded.value",
-                    (max(number or 0 for number in found) + 1,),
+                    "UPDATE main.document SET live_version=NULL, source=?, name=id, incoming=NULL, "
+                    "taught_by=NULL WHERE id IN (SELECT document FROM main.forgotten)",
+                    (FORGOTTEN,),
                 )
+                if run("SELECT changes()").fetchone()[0]:
+                    run("INSERT OR REPLACE INTO main.counter VALUES ('uncounted', 1)")
+                for scope, generation in latest.items():
+                    run(
+                        "INSERT INTO main.tally (scope, passages, generation) VALUES (?, 0, ?) "
+                        "ON CONFLICT (scope) DO UPDATE SET generation=excluded.generation",
+                        (scope, generation + 1),
+                    )
                 run("COMMIT")
             except BaseException:
                 if connection.driver_connection.in_transaction:  # type: ignore[union-attr]

@@ -52,7 +52,8 @@ class Indexer:
     """Learns and forgets documents; safe from any thread, one group of files at a time.
 
     `pause` is called before each file and between batches of embedding: it returns when nobody
-    waits for an answer. The keys name the versions of embedder, splitter and parser.
+    waits for an answer. The keys name the versions of embedder, splitter and parser. `belongs`
+    tells whether a document may still be in its scope: its folder may have got another.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Indexer:
         pause: Callable[[], None] = lambda: None,
         activity: Activity | None = None,
         max_bytes: int = 50 * 1024 * 1024,
+        belongs: Callable[[Standing], bool] = lambda standing: True,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self.activity = activity or Activity()
@@ -82,6 +84,7 @@ class Indexer:
         self._blobs = Blobs(blobs, max_bytes)
         self._pause = pause
         self._max_bytes = max_bytes
+        self._belongs = belongs
         # Held while contents are staged or discarded, so that neither pulls the other's rug.
         self._tidy = threading.Lock()
         self.scanning = threading.Lock()
@@ -202,6 +205,9 @@ class Indexer:
             self._index.delete(present - live)
             for batch in self._staging.indexed(live - present, self._keys.embedder):
                 self._index.upsert([index_row(chunk) for chunk in batch])
+        for standing in self.ledger.standings():
+            if not self._belongs(standing):
+                self.drop(standing.id)
 
     def rebuild(self, progress: Progress | None = None) -> int:
         """Make the index anew from the records, without the embedder; return its passages.

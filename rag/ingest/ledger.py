@@ -28,10 +28,10 @@ from sqlalchemy import (
 )
 
 from rag.errors import DocumentCode
-from rag.ingest.terms import TermCounts
+from rag.ingest.terms import Change, TermCounts
 from rag.records import FORGOTTEN, batches
 from rag.schema import (
-    add_to_counter,
+    add_to_tally,
     content,
     document,
     forgotten,
@@ -68,6 +68,7 @@ class Standing:
     embedder: str | None
     chunks: int
     pages: int | None
+    taught_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class _Flip:
     """A document whose live version is `old` and shall be `new`."""
 
     document: str
+    scope: str
     old: str | None
     new: str | None
 
@@ -157,14 +159,19 @@ class Ledger:
     def publish(self, version_ids: Collection[str]) -> set[str]:
         """Let staged versions answer instead of those before; return which weren't forgotten."""
         query = (
-            select(document.c.id, document.c.live_version, version.c.id.label("version"))
+            select(
+                document.c.id,
+                document.c.scope,
+                document.c.live_version,
+                version.c.id.label("version"),
+            )
             .join(version, version.c.document == document.c.id)
             .where(version.c.id.in_(list(version_ids)), document.c.source != FORGOTTEN)
         )
         with self._reading.connect() as connection:
             rows = connection.execute(query).all()
         ready = {"state": "ready", "incoming": None, "code": None, "message": None}
-        flips = [_Flip(row.id, row.live_version, row.version) for row in rows]
+        flips = [_Flip(row.id, row.scope, row.live_version, row.version) for row in rows]
         flipped = self._flip(flips, ready)
         return {flip.new for flip in flipped if flip.new}
 
@@ -191,7 +198,8 @@ class Ledger:
             if bury and known:
                 self._bury(standing.address, known[:64])
             # False if another version was published just now.
-            if self._flip([_Flip(document_id, standing.version, None)], freed):
+            flip = _Flip(document_id, standing.address.scope, standing.version, None)
+            if self._flip([flip], freed):
                 return
 
     def remove(self, document_id: str) -> None:
@@ -284,7 +292,7 @@ class Ledger:
         now = self._clock().isoformat()
         versions = [v for flip in flips for v in (flip.old, flip.new) if v]
         turning = _turning(values)
-        rest: list[tuple[int, int]] = []
+        rest: Sequence[Change] = ()
         with self._engine.begin() as connection:
             held = [
                 flip
@@ -299,14 +307,14 @@ class Ledger:
             connection.execute(update(version).where(version.c.id.in_(new)).values(indexed_at=now))
             query = select(version.c.id, version.c.chunks).where(version.c.id.in_(versions))
             sizes = {row.id: row.chunks for row in connection.execute(query)}
-            added = sum(sizes.get(f.new or "", 0) - sizes.get(f.old or "", 0) for f in held)
-            add_to_counter(connection, "generation", 1)
-            add_to_counter(connection, "passages", added)
-            totals: Counter[int] = Counter()
+            added: Counter[str] = Counter()
+            totals: Counter[tuple[str, int]] = Counter()
             for flip in held:
-                totals.update(changes[flip])
+                added[flip.scope] += sizes.get(flip.new or "", 0) - sizes.get(flip.old or "", 0)
+                totals.update({(flip.scope, term): n for term, n in changes[flip].items()})
+            add_to_tally(connection, added)
             rest = self._terms.begin(
-                connection, {term: totals[term] for term in sorted(totals) if totals[term]}
+                connection, [(*which, totals[which]) for which in sorted(totals) if totals[which]]
             )
         self._terms.finish(rest)
         return held
@@ -380,6 +388,7 @@ class Ledger:
                     embedder=row.embedder,
                     chunks=row.chunks,
                     pages=row.pages,
+                    taught_by=row.taught_by,
                 )
                 for row in connection.execute(query)
             ]

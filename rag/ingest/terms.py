@@ -1,11 +1,11 @@
-"""In how many live passages each term occurs: kept up to date as versions come and go."""
+"""In how many live passages of each scope a term occurs: kept up to date as versions change."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
-from sqlalchemy import Connection, Engine, and_, delete, select
+from sqlalchemy import Connection, Engine, and_, delete, func, select, update
 
 from rag.keywords import passage_weights
 from rag.records import batches, embedded_text
@@ -17,11 +17,15 @@ from rag.schema import (
     insert_for,
     passage,
     reading,
+    tally,
     term,
     version,
 )
 
 _BATCH = 2000
+
+Change = tuple[str, int, int]
+"""A scope, a term's id, and by how much its count changes."""
 
 
 class TermCounts:
@@ -54,19 +58,18 @@ class TermCounts:
                 changes.subtract(passage_weights(before[row_id]).keys())
             yield {term_id: changes[term_id] for term_id in sorted(changes) if changes[term_id]}
 
-    def begin(self, connection: Connection, changes: Mapping[int, int]) -> list[tuple[int, int]]:
+    def begin(self, connection: Connection, changes: Sequence[Change]) -> Sequence[Change]:
         """Count what fits a flip's transaction and return the rest for `finish`."""
-        items = list(changes.items())
-        self._apply(connection, items[:_BATCH])
-        if items[_BATCH:]:
+        self._apply(connection, changes[:_BATCH])
+        if changes[_BATCH:]:
             add_to_counter(connection, "uncounted", 1)
-        return items[_BATCH:]
+        return changes[_BATCH:]
 
-    def finish(self, rest: list[tuple[int, int]]) -> None:
+    def finish(self, rest: Sequence[Change]) -> None:
         """Count what `begin` left over."""
         for batch in batches(rest, _BATCH):
             with self._engine.begin() as connection:
-                self._apply(connection, list(batch))
+                self._apply(connection, batch)
         if rest:
             with self._engine.begin() as connection:
                 add_to_counter(connection, "uncounted", -1)
@@ -78,16 +81,27 @@ class TermCounts:
             pending = connection.scalar(uncounted)
             if not pending:
                 return
-            live = connection.scalars(select(document.c.live_version)).all()
+            live = connection.execute(
+                select(document.c.scope, document.c.live_version).where(
+                    document.c.live_version.is_not(None)
+                )
+            ).all()
         while self._drop_some():
             pass
-        totals: Counter[int] = Counter()
-        for version_id in filter(None, live):
-            totals.update(self.changes(None, version_id))
-        for batch in batches(sorted(totals.items()), _BATCH):
+        totals: Counter[tuple[str, int]] = Counter()
+        for scope, version_id in live:
+            changes = self.changes(None, version_id)
+            totals.update({(scope, term_id): n for term_id, n in changes.items()})
+        for batch in batches([(*which, n) for which, n in sorted(totals.items())], _BATCH):
             with self._engine.begin() as connection:
-                self._apply(connection, list(batch))
+                self._apply(connection, batch)
+        passages = (
+            select(func.coalesce(func.sum(version.c.chunks), 0))
+            .join(document, document.c.live_version == version.c.id)
+            .where(document.c.scope == tally.c.scope)
+        )
         with self._engine.begin() as connection:
+            connection.execute(update(tally).values(passages=passages.scalar_subquery()))
             add_to_counter(connection, "uncounted", -pending)
 
     def _texts(self, version_ids: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -111,18 +125,21 @@ class TermCounts:
                 found.setdefault(row.id, {})[row.row_id] = embedded_text(row.section, row.text)
         return found
 
-    def _apply(self, connection: Connection, changes: list[tuple[int, int]]) -> None:
+    def _apply(self, connection: Connection, changes: Sequence[Change]) -> None:
         if not changes:
             return
         new = insert_for(connection, term)
         connection.execute(
             new.on_conflict_do_update(
-                index_elements=["id"],
+                index_elements=["id", "scope"],
                 set_={"frequency": term.c.frequency + new.excluded.frequency},
             ),
-            [{"id": term_id, "frequency": change} for term_id, change in changes],
+            [
+                {"id": term_id, "scope": scope, "frequency": change}
+                for scope, term_id, change in changes
+            ],
         )
-        fewer = [term_id for term_id, change in changes if change < 0]
+        fewer = [term_id for _, term_id, change in changes if change < 0]
         if fewer:
             connection.execute(delete(term).where(term.c.id.in_(fewer), term.c.frequency < 1))
 

@@ -9,11 +9,11 @@ from sqlalchemy import Engine, and_, delete, exists, func, select, update
 
 from rag.records import batches
 from rag.schema import (
-    add_to_counter,
     chunk,
     document,
     insert_for,
     reading,
+    tally,
     vector,
     version,
 )
@@ -84,7 +84,7 @@ class Vectors:
             connection.execute(
                 update(version).where(version.c.embedder != embedder).values(embedder=embedder)
             )
-            add_to_counter(connection, "generation", 1)
+            connection.execute(update(tally).values(generation=tally.c.generation + 1))
 
     def drop_others(self, embedder: str) -> None:
         """Delete the vectors of every other embedder."""

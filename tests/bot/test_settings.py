@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bot.app import granted
+from bot.app import belonging, granted
 from bot.model_settings import ServerModel
 from bot.settings import Secrets, Settings, SettingsError, load_settings, trigger
+from rag.ingest.ledger import Address, Standing
 from tests.bot.fakes import EMPTY, config
 
 
@@ -88,6 +89,25 @@ def test_folders_and_pages_are_granted_to_channels(tmp_path: Path) -> None:
         "slack:-:T:C": {"folder:hr", "folder:wiki"},
         "discord:1:2": {"folder:hr"},
     }
+
+
+def test_what_the_settings_give_another_scope_belongs_no_more_where_it_was(tmp_path: Path) -> None:
+    folder = "{path: hr, name: hr, scope: 'folder:hr'}"
+    page = "{url: 'https://hr.example/pay', scope: 'folder:hr'}"
+    belongs = belonging(load(tmp_path, f"folders: [{folder}]\nweb_pages: [{page}]"))
+
+    def standing(scope: str, source: str, name: str, by: str | None = None) -> Standing:
+        at = Address(scope, source, name)
+        return Standing("1", at, "ready", None, None, None, "v", 1, "c", "s", "e", 1, None, by)
+
+    assert belongs(standing("folder:hr", "folder:hr", "pay.txt"))
+    assert not belongs(standing("public", "folder:hr", "pay.txt"))
+    assert belongs(standing("public", "folder:other", "pay.txt"))
+    assert belongs(standing("public", "upload", "pay.txt", "slack:U1"))
+    assert belongs(standing("folder:hr", "web", "https://hr.example/pay"))
+    assert not belongs(standing("public", "web", "https://hr.example/pay"))
+    assert belongs(standing("public", "web", "https://hr.example/pay", "slack:U1"))
+    assert belongs(standing("public", "web", "https://hr.example/other"))
 
 
 def test_a_missing_key_is_named(tmp_path: Path) -> None:

@@ -111,10 +111,10 @@ class CountlessRecords(Records):
     def __init__(self) -> None:
         """Need no database."""
 
-    def frequencies(self, term_ids: Collection[int]) -> dict[int, int]:
+    def frequencies(self, term_ids: Collection[int], audience: Audience) -> dict[int, int]:
         return dict.fromkeys(term_ids, 1)
 
-    def passage_count(self) -> int:
+    def passage_count(self, audience: Audience) -> int:
         return 100
 
 

@@ -328,7 +328,7 @@ class TestASummary:
     async def test_of_a_short_text_is_asked_for_once_and_cited(self) -> None:
         desk = Desk(["Leave is asked for two weeks ahead. Meals are paid."])
         passages = [passage(LEAVE), passage(MEALS, start=100, ordinal=1)]
-        events = await collect(desk.pipeline.summarise("a.txt", passages, "en"))
+        events = await collect(desk.pipeline.summarise("a.txt", passages, EVERYONE, "en"))
         assert [type(event) for event in events] == [Progress, Sentence, Sentence, Finished]
         assert last(events).outcome == "answer"
         (prompt,) = desk.chat.asked
@@ -342,7 +342,7 @@ class TestASummary:
         parts = ["Part one."], ["Part two."], ["Part three."]
         desk = Desk(*parts, ["All ", "of it."], part_tokens=12)
         passages = [passage(f"{LEAVE} {n}", start=100 * n, ordinal=n) for n in range(3)]
-        events = await collect(desk.pipeline.summarise("a.txt", passages, "en"))
+        events = await collect(desk.pipeline.summarise("a.txt", passages, EVERYONE, "en"))
         assert [e for e in events if isinstance(e, Progress)] == [
             Progress(1, 3),
             Progress(2, 3),
@@ -359,7 +359,7 @@ class TestASummary:
     async def test_of_a_very_long_text_reads_parts_from_all_over_it(self, most: int) -> None:
         desk = Desk(*[[f"Part {n}."] for n in range(most + 1)], part_tokens=5, most_parts=most)
         passages = [passage(f"{LEAVE} {n}", start=100 * n, ordinal=n) for n in range(30)]
-        await collect(desk.pipeline.summarise("a.txt", passages, "en"))
+        await collect(desk.pipeline.summarise("a.txt", passages, EVERYONE, "en"))
         read = said([message for prompt in desk.chat.asked for message in prompt])
         seen = [n for n in range(30) if f"{LEAVE} {n}\n" in read]
         assert len(seen) == most
@@ -368,16 +368,18 @@ class TestASummary:
 
     async def test_keeps_numbers_in_brackets_since_there_are_no_sources(self) -> None:
         desk = Desk(["See annex [1] of (2)."])
-        events = await collect(desk.pipeline.summarise("a.txt", [passage(LEAVE)], "en"))
+        events = await collect(desk.pipeline.summarise("a.txt", [passage(LEAVE)], EVERYONE, "en"))
         assert text(events) == "See annex [1] of (2)."
 
     async def test_that_the_model_does_not_write_is_a_refusal(self) -> None:
-        events = await collect(Desk([""]).pipeline.summarise("a.txt", [passage(LEAVE)], "en"))
+        events = await collect(
+            Desk([""]).pipeline.summarise("a.txt", [passage(LEAVE)], EVERYONE, "en")
+        )
         assert last(events).outcome == "refusal"
 
     async def test_that_nobody_waits_for_any_more_stops_the_model(self) -> None:
         desk = Desk([asyncio.Event()])
-        stream = desk.pipeline.summarise("a.txt", [passage(LEAVE)], "en")
+        stream = desk.pipeline.summarise("a.txt", [passage(LEAVE)], EVERYONE, "en")
         await anext(stream)
         task = asyncio.create_task(anext(stream))
         await desk.chat.began.wait()

@@ -105,14 +105,14 @@ def test_a_passage_says_where_it_is(engine: Engine, records: Records) -> None:
 
 def test_a_new_version_answers_only_once_it_is_published(engine: Engine, records: Records) -> None:
     document_id = learn(engine, "a.txt", "one", "two")
-    generation = records.generation()
+    generation = records.generation(EVERYONE)
     _, version = stage(engine, "a.txt", "one", "three")
     assert [p.text for p in records.passages_of(document_id, EVERYONE)] == ["one", "two"]
-    assert records.generation() == generation
+    assert records.generation(EVERYONE) == generation
     assert Ledger(engine, now).publish([version])
     assert [p.text for p in records.passages_of(document_id, EVERYONE)] == ["one", "three"]
-    assert records.generation() > generation
-    assert records.passage_count() == 2
+    assert records.generation(EVERYONE) > generation
+    assert records.passage_count(EVERYONE) == 2
     (record,) = records.sources(EVERYONE)
     assert (record.version, record.chunks, record.bytes) == (2, 2, 20)
     assert record.indexed_at == "2026-11-23T06:00:00+00:00"
@@ -156,13 +156,30 @@ def test_terms_are_counted_over_live_passages(engine: Engine, records: Records) 
     apple, pear = term_id("appl"), term_id("pear")
     document_id = learn(engine, "a.txt", "apple apple", "apple pear")
     learn(engine, "b.txt", "pear")
-    assert records.frequencies({apple, pear, 1}) == {apple: 2, pear: 2}
+    assert records.frequencies({apple, pear, 1}, EVERYONE) == {apple: 2, pear: 2}
     learn(engine, "a.txt", "apple pear")
-    assert records.frequencies([apple, pear]) == {apple: 1, pear: 2}
+    assert records.frequencies([apple, pear], EVERYONE) == {apple: 1, pear: 2}
     Ledger(engine, now).hide(document_id, bury=False)
-    assert records.frequencies([apple, pear]) == {pear: 1}
-    assert records.frequencies([]) == {}
-    assert records.passage_count() == 1
+    assert records.frequencies([apple, pear], EVERYONE) == {pear: 1}
+    assert records.frequencies([], EVERYONE) == {}
+    assert records.passage_count(EVERYONE) == 1
+
+
+def test_what_others_may_see_weighs_nothing(engine: Engine, records: Records) -> None:
+    apple = term_id("appl")
+    learn(engine, "a.txt", "apple")
+    generation = records.generation(EVERYONE)
+    hidden = learn(engine, "b.txt", "apple", "apple pie", scope=CHANNEL)
+    assert records.frequencies([apple], EVERYONE) == {apple: 1}
+    assert records.frequencies([apple], MEMBERS) == {apple: 3}
+    assert records.frequencies([apple], NOBODY) == {}
+    assert [records.passage_count(who) for who in (EVERYONE, MEMBERS, NOBODY)] == [1, 3, 0]
+    assert records.generation(EVERYONE) == generation
+    before = records.generation(MEMBERS)
+    Ledger(engine, now).hide(hidden, bury=False)
+    assert records.generation(MEMBERS) > before
+    assert records.generation(EVERYONE) == generation
+    assert records.passage_count(MEMBERS) == 1
 
 
 def test_many_terms_are_counted_right_even_after_a_crash(
@@ -176,13 +193,13 @@ def test_many_terms_are_counted_right_even_after_a_crash(
         patch.setattr(ledger._terms, "finish", lambda rest: None)
         assert ledger.publish([version]) == {version}
     terms = [term_id(word) for word in words]
-    assert len(records.frequencies(terms)) < 5000
+    assert len(records.frequencies(terms, EVERYONE)) < 5000
     Ledger(engine, now).recover()
-    assert set(records.frequencies(terms).values()) == {1}
-    assert len(records.frequencies(terms)) == 5000
-    generation = records.generation()
+    assert set(records.frequencies(terms, EVERYONE).values()) == {1}
+    assert len(records.frequencies(terms, EVERYONE)) == 5000
+    generation = records.generation(EVERYONE)
     Ledger(engine, now).recover()
-    assert records.generation() == generation
+    assert records.generation(EVERYONE) == generation
 
 
 def test_vectors_are_sampled_by_language_audience_and_seed(
@@ -191,20 +208,20 @@ def test_vectors_are_sampled_by_language_audience_and_seed(
     learn(engine, "a.txt", *("x" * n for n in range(1, 30)))
     learn(engine, "b.txt", "中文的文字")
     learn(engine, "c.txt", "y" * 99, scope=CHANNEL)
-    sample = records.sample_vectors(EVERYONE, "en", 10)
+    sample = records.sample_vectors(EVERYONE, "en", "fake", 10)
     assert sample.shape == (10, 2)
     assert sample.dtype == np.float32
-    assert np.array_equal(sample, records.sample_vectors(EVERYONE, "en", 10))
-    everything = records.sample_vectors(EVERYONE, "en", 100, seed=1)
+    assert np.array_equal(sample, records.sample_vectors(EVERYONE, "en", "fake", 10))
+    everything = records.sample_vectors(EVERYONE, "en", "fake", 100, seed=1)
     assert sorted(everything[:, 0]) == list(range(1, 30))
-    assert len(records.sample_vectors(MEMBERS, "en", 100)) == 30
-    assert records.sample_vectors(EVERYONE, "zh", 100).tolist() == [[5.0, 5.0]]
-    assert len(records.sample_vectors(NOBODY, "en", 100)) == 0
+    assert len(records.sample_vectors(MEMBERS, "en", "fake", 100)) == 30
+    assert records.sample_vectors(EVERYONE, "zh", "fake", 100).tolist() == [[5.0, 5.0]]
+    assert len(records.sample_vectors(NOBODY, "en", "fake", 100)) == 0
 
 
 def test_an_empty_database_knows_nothing(records: Records) -> None:
-    assert records.passage_count() == 0
-    assert records.generation() == 0
+    assert records.passage_count(EVERYONE) == 0
+    assert records.generation(EVERYONE) == 0
     assert records.sources(EVERYONE) == []
 
 

@@ -94,15 +94,19 @@ def consistent(records: Records, index: PassageIndex) -> None:
     terms = TermCounts(records.engine)
     with records.engine.connect() as connection:
         sql = connection.exec_driver_sql
-        rows = sql("SELECT row_id FROM passage JOIN document ON live_version = version")
-        live = set(rows.scalars())
-        versions = sql("SELECT live_version FROM document").scalars().all()
-        counted = {row.id: row.frequency for row in sql("SELECT id, frequency FROM term")}
-    expected: Counter[int] = Counter()
-    for version in filter(None, versions):
-        expected.update(terms.changes(None, version))
-    assert index.ids() == live
-    assert records.passage_count() == len(live)
+        rows = sql("SELECT row_id, scope FROM passage JOIN document ON live_version = version")
+        live = {row.row_id: row.scope for row in rows}
+        versions = sql("SELECT scope, live_version FROM document").all()
+        rows = sql("SELECT scope, id, frequency FROM term")
+        counted = {(row.scope, row.id): row.frequency for row in rows}
+        rows = sql("SELECT scope, passages FROM tally WHERE passages <> 0")
+        tallies = {row.scope: row.passages for row in rows}
+    expected: Counter[tuple[str, int]] = Counter()
+    for scope, version in versions:
+        changes = terms.changes(None, version)
+        expected.update({(scope, term): frequency for term, frequency in changes.items()})
+    assert index.ids() == live.keys()
+    assert tallies == Counter(live.values())
     assert counted == expected
 
 

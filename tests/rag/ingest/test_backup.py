@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from rag.ingest.backup import Backup, BackupUnusable
+from rag.ingest.backup import Backup, BackupUnusable, _Restoring
 from tests.rag.ingest.conftest import EVERYONE, Bench
 
 
@@ -35,11 +35,11 @@ def test_what_was_known_then_answers_again_without_parser_or_embedder(
     bench.upload("a.txt", "changed since\n")
     bench.upload("c.txt", "learned since\n")
     parsed, embedded = len(bench.parser.parsed), len(bench.embeddings.embedded)
-    generation = bench.records.generation()
+    generation = bench.records.generation(EVERYONE)
     assert restore(bench, tmp_path / "backup").documents == 2
     assert bench.everything() == [("a.txt", ["one", "two"]), ("b.txt", ["three"])]
     assert sorted(bench.answers("one")) == ["one", "three", "two"]
-    assert bench.records.generation() > generation
+    assert bench.records.generation(EVERYONE) > generation
     assert (len(bench.parser.parsed), len(bench.embeddings.embedded)) == (parsed, embedded)
     assert len([file for file in bench.blobs.rglob("*") if file.is_file()]) == 2
     assert bench.upload("b.txt", "three\n").state == "known"
@@ -135,3 +135,43 @@ def test_a_backup_of_another_model_is_for_a_bot_that_is_stopped(
 def test_a_place_that_cannot_be_written_is_one_clear_sentence(bench: Bench, tmp_path: Path) -> None:
     with pytest.raises(BackupUnusable, match="can't be written"):
         bench.indexer.backups.make(tmp_path / "no such folder" / "backup")
+
+
+def test_what_is_forgotten_while_a_backup_comes_back_stays_forgotten(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    doomed = bench.upload("sent.txt", "the canary sings\n")
+    bench.upload("kept.txt", "something else\n")
+    bench.indexer.backups.make(tmp_path / "backup")
+    put = _Restoring.put_records
+
+    def forget_first(restoring: _Restoring, target: Engine) -> None:
+        assert doomed.document_id
+        bench.indexer.ledger.hide(doomed.document_id, bury=False, for_good=True)
+        put(restoring, target)
+
+    monkeypatch.setattr(_Restoring, "put_records", forget_first)
+    restore(bench, tmp_path / "backup")
+    assert bench.everything() == [("kept.txt", ["something else"])]
+    assert bench.records.passage_count(EVERYONE) == 1
+
+
+def test_an_interrupted_backup_leaves_nothing(bench: Bench) -> None:
+    left = bench.blobs.parent / ".backup-left"
+    left.mkdir(parents=True)
+    (left / "records.db").write_text("canary")
+    bench.indexer.recover()
+    assert not left.exists()
+
+
+def test_a_folder_whose_scope_was_changed_since_is_not_brought_back_to_everybody(
+    bench: Bench, tmp_path: Path
+) -> None:
+    file = bench.write("pay.txt", "salaries\n")
+    bench.indexer.learn(file, scope="public", source="folder:x", name="pay.txt")
+    bench.indexer.backups.make(tmp_path / "backup")
+    bench.restart(belongs=lambda standing: standing.address.scope == "folder:x")
+    bench.indexer.recover()
+    assert bench.everything() == []
+    restore(bench, tmp_path / "backup")
+    assert bench.everything() == []

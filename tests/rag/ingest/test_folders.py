@@ -39,9 +39,9 @@ def test_files_become_documents_named_by_their_path(bench: Bench, folder: Folder
 def test_an_unchanged_folder_costs_nothing(bench: Bench, folder: Folder) -> None:
     bench.write("a.txt", "one\n")
     rescan(bench, folder)
-    generation = bench.records.generation()
+    generation = bench.records.generation(EVERYONE)
     assert rescan(bench, folder) == ScanReport(unchanged=1, chunks=1)
-    assert bench.records.generation() == generation
+    assert bench.records.generation(EVERYONE) == generation
     assert len(bench.parser.parsed) == 1
 
 

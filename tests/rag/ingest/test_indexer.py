@@ -121,10 +121,10 @@ class TestANewVersion:
 
         def ask() -> None:
             while not done.is_set():
-                generation = bench.records.generation()
+                generation = bench.records.generation(EVERYONE)
                 answers = sorted(bench.answers("line"))
                 # A question that a flip overtook is asked again.
-                settled = bench.records.generation() == generation
+                settled = bench.records.generation(EVERYONE) == generation
                 if settled and answers not in (sorted(old), sorted(new)):
                     wrong.append(answers)
 
