@@ -17,8 +17,7 @@ fail = { echo; echo "$(strip $(1))"; exit 1; } >&2
 .PHONY: run test reliability lock clean
 
 run: $(VENV)/ready
-	$(BIN)/python -m bot $(ARGS) models pull
-	exec $(BIN)/python -m bot $(ARGS) run
+	exec $(BIN)/python -m bot $(ARGS) run --pull
 
 test: $(VENV)/ready-for-tests
 	$(BIN)/ruff check . || $(call fail, ruff found what it names above: correct it.)

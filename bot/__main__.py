@@ -79,7 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     def scoped(added: argparse.ArgumentParser) -> None:
         added.add_argument("--channel", metavar="SCOPE", help="also see this channel's documents")
 
-    verb("run", _run, "start the bot", as_json=False)
+    running = verb("run", _run, "start the bot", as_json=False)
+    running.add_argument("--pull", action="store_true", help="fetch missing models first")
     ask = verb("ask", _ask, "ask one question")
     ask.add_argument("question")
     ask.add_argument("--history", type=Path, help="earlier turns, a JSON list of {role, content}")
@@ -140,6 +141,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(settings: Settings, options: argparse.Namespace) -> int:
     from bot.app import serve
 
+    if options.pull:
+        _pull(settings, None)
     with suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(serve(settings, say=lambda text: print(text, file=sys.stderr, flush=True)))
     return 0
@@ -248,10 +251,14 @@ def _models_list(settings: Settings, options: argparse.Namespace) -> int:
 
 
 def _models_pull(settings: Settings, options: argparse.Namespace) -> int:
+    _pull(settings, options.name)
+    return 0
+
+
+def _pull(settings: Settings, name: str | None) -> None:
     from bot.models import pull_models
 
-    pull_models(settings, options.name, say=lambda text: print(text, file=sys.stderr))
-    return 0
+    pull_models(settings, name, say=lambda text: print(text, file=sys.stderr))
 
 
 def _models_convert(settings: Settings, options: argparse.Namespace) -> int:

@@ -367,10 +367,11 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
     app.claim()
     try:
         async with asyncio.TaskGroup() as tasks:
+            # First, because the embeddings' process takes longest to start.
+            tasks.create_task(_load(app, say))
             tasks.create_task(LocalApi(app.dispatcher.handle, settings.data / ADDRESS_FILE).run())
             for adapter_run in platforms(app, downloads, say):
                 tasks.create_task(adapter_run())
-            tasks.create_task(_load(app, say))
             tasks.create_task(app.read_folders())
             tasks.create_task(app.forget_the_past())
     except* (PlatformError, TeamglmError, WebError) as group:

@@ -345,3 +345,15 @@ def test_hundreds_of_files_are_learned_and_the_second_time_passed_over(
     assert (first["added"], first["failed"]) == (150, [])
     second = cli("index", many, "--json").json
     assert (second["added"], second["unchanged"]) == (0, 150)
+
+
+def test_a_start_that_can_not_fetch_its_models_says_which(cli: CLI, tmp_path: Path) -> None:
+    empty = tmp_path / "mirror"
+    empty.mkdir()
+    places = ("--set", f"models_mirror={empty}", "--set", f"models_cache={tmp_path / 'cache'}")
+    chosen = ("--set", "embedding_model=multilingual-e5-small", "--set", "ocr_model=null")
+    ended = cli(*places, *chosen, "run", "--pull")
+    assert ended.code == 1
+    assert "multilingual-e5-small" in ended.err
+    assert "Ready" not in ended.err
+    assert "Traceback" not in ended.err
