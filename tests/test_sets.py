@@ -16,9 +16,10 @@ from rag.ingest.parsed import Parsed
 from rag.ingest.sandbox import Sandbox
 from tests.rag.ingest.files import SHARED
 from tests.reliability.rows import FULL
+from tests.sheets import answer, grid, path
 
 SETS = Path(__file__).parents[1] / "bench" / "data"
-TEXT = {"router": "text", "documents": "question"}
+TEXT = {"router": "text", "documents": "question", "tables": "question"}
 """What is asked in a line of each set, by the set's name."""
 
 
@@ -91,6 +92,26 @@ def test_answers_stand_in_their_documents() -> None:
         if text := texts.get(line["document"]):
             found = any(plain(answer) in text for answer in line["answers"])
             assert found or line.get("lost"), line["id"]
+
+
+def test_questions_over_sheets_are_of_every_kind() -> None:
+    found = lines("tables")
+    assert len(found) >= 44
+    assert all(count >= 20 for count in Counter(line["language"] for line in found).values())
+    kinds = {"count", "sum", "average", "max", "min", "filter", "group", "sort", "date-range"}
+    kinds |= {"compare", "two-conditions", "unanswerable"}
+    assert {line["kind"] for line in found} == kinds
+    for line in found:
+        assert line["answerable"] == bool(line["gold"]) == ("sql" in line), line["id"]
+
+
+def test_the_sheets_give_the_answers() -> None:
+    asked = [line for line in lines("tables") if line["answerable"]]
+    here = [line for line in asked if path(line["document"]).parent.exists()]
+    sheets = {(line["document"], line["sheet"]) for line in here}
+    cells = {(document, name): grid(path(document), name) for document, name in sheets}
+    for line in here:
+        assert answer(line, cells[line["document"], line["sheet"]]) == line["gold"], line["id"]
 
 
 def plain(text: str) -> str:
