@@ -39,7 +39,14 @@ from bot.library import Cut, Library
 from bot.loading import Loading
 from bot.messages import Download, PlatformError, Reply, Request
 from bot.migrations import upgrade
-from bot.models import chat_model, embedding_model, embedding_model_of, ocr, reranker
+from bot.models import (
+    answers_at_once,
+    chat_model,
+    embedding_model,
+    embedding_model_of,
+    ocr,
+    reranker,
+)
 from bot.platforms import platforms
 from bot.settings import Settings, trigger
 from bot.writer import Writer
@@ -270,7 +277,7 @@ def limits_of(settings: Settings) -> Limits:
     limits = settings.limits
     return Limits(
         question_characters=limits.question_characters,
-        answering=limits.questions_at_once,
+        answering=answers_at_once(settings),
         waiting=limits.waiting_questions,
         waiting_each=limits.waiting_questions_each,
         learning=limits.uploads_at_once,

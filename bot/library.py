@@ -111,6 +111,8 @@ class Library:
     def close(self) -> None:
         """End what is being learned at the next whole step; close the models and the index."""
         self.activity.stop()
+        if self._reranker is not None:
+            self._reranker.close()
         self.model.close()
         self._wanted.close()
         self.index.close()

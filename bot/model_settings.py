@@ -40,6 +40,8 @@ class ChatGlmModel(Section):
     dtype: str = "auto"
     template: Literal["auto", "chatglm", "chatglm2", "chatglm3"] = "auto"
     context_window: PositiveInt = 4096
+    slots: PositiveInt = 4
+    """Questions answered together; each may take the memory of a context window."""
     memory: Mapping[int | str, int | str] = {}
     """How much each device may hold, by accelerate's names, to spread the model over them."""
     offload: Path | None = None
@@ -52,6 +54,7 @@ class TransformersModel(Section):
     path: Path
     device: str = "auto"
     dtype: str = "auto"
+    slots: PositiveInt = 4
 
 
 class ServerModel(Section):
@@ -65,6 +68,8 @@ class ServerModel(Section):
     base_url: str | None = None
     key_env: str = Field(DEFAULT_KEY, pattern="^[A-Z][A-Z0-9_]*$")
     context_window: PositiveInt = 8192
+    slots: PositiveInt = 4
+    """Questions that it is asked together."""
     timeout: float = Field(60, gt=0)
     retries: int = Field(2, ge=0, le=10)
     query_prefix: str | None = None

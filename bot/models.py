@@ -20,11 +20,12 @@ from bot.model_settings import (
 )
 from bot.settings import Settings, SettingsError
 from rag.ingest.ocr import Ocr
-from rag.models.embedding_process import EmbeddingProcess
 from rag.models.embedding_recipes import Pooling
 from rag.models.embeddings import EmbeddingModel, SentenceTransformerEmbeddings
 from rag.models.manifest import EmbeddedModel as ManifestModel
 from rag.models.manifest import default_cache, load_manifest, locate, target
+from rag.models.model_process import EmbeddingProcess, RerankerProcess
+from rag.models.reranker import CrossEncoderReranker
 
 if TYPE_CHECKING:
     from rag.models.llamacpp import LlamaCppChat
@@ -93,15 +94,21 @@ def chat_model(settings: Settings) -> Chat:
                 dtype=glm.dtype,
                 template=glm.template,
                 context_window=glm.context_window,
+                slots=glm.slots,
                 memory=dict(glm.memory),
                 offload=glm.offload,
                 max_tokens=length,
             )
-        case TransformersModel(path=path, device=device, dtype=dtype):
+        case TransformersModel(path=path, device=device, dtype=dtype, slots=slots):
             from rag.models.transformers_chat import TransformersChat
 
             return TransformersChat(
-                folder=path, name_shown=name, device=device, dtype=dtype, max_tokens=length
+                folder=path,
+                name_shown=name,
+                device=device,
+                dtype=dtype,
+                slots=slots,
+                max_tokens=length,
             )
         case ServerModel() as server:
             from rag.models.server import server_chat
@@ -119,6 +126,17 @@ def chat_model(settings: Settings) -> Chat:
             )
         case _:
             raise SettingsError(f"{name} is no chat model: name another one as chat_model.")
+
+
+def answers_at_once(settings: Settings) -> int:
+    """Return how many questions the chat model answers together; raise `SettingsError`."""
+    if settings.limits.questions_at_once is not None:
+        return settings.limits.questions_at_once
+    match model_settings(settings, settings.chat_model):
+        case ChatGlmModel(slots=slots) | TransformersModel(slots=slots) | ServerModel(slots=slots):
+            return slots
+        case _:
+            return 1  # llama.cpp on few cores gains nothing from more
 
 
 def embedding_model(settings: Settings, named: str | None = None) -> EmbeddingModel:
@@ -179,9 +197,8 @@ def reranker(settings: Settings) -> Reranker | None:
         return None
     match model_settings(settings, name):
         case CrossEncoderModel(path=path, device=device):
-            from rag.models.reranker import CrossEncoderReranker
-
-            return CrossEncoderReranker(name, path, device=device)
+            make = partial(CrossEncoderReranker, name, path, device=device)
+            return RerankerProcess(name, make)
         case _:
             raise SettingsError(f"{name} is no reranker: name one with provider: cross-encoder.")
 

@@ -119,7 +119,7 @@ class LimitSettings(Section):
     """Bounds that keep one person, or one file, from stopping the bot for all."""
 
     question_characters: PositiveInt = 4000
-    questions_at_once: PositiveInt = 1
+    questions_at_once: PositiveInt | None = None
     waiting_questions: PositiveInt = 16
     waiting_questions_each: PositiveInt = 4
     uploads_at_once: PositiveInt = 2

@@ -121,6 +121,9 @@ class Reranker(Protocol):
     def score(self, question: str, passages: Sequence[str]) -> list[float]:
         """Return how well each passage answers the question."""
 
+    def close(self) -> None:
+        """Free what `load` took."""
+
 
 class Retriever:
     """Hybrid retrieval: meaning and keywords, fused where question and passage share a language."""

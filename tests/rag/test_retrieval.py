@@ -308,6 +308,9 @@ class ShortestFirst:
     def load(self) -> None:
         """Have nothing to open."""
 
+    def close(self) -> None:
+        """Have nothing to close."""
+
     def score(self, question: str, passages: Sequence[str]) -> list[float]:
         return [1 / len(passage) for passage in passages]
 

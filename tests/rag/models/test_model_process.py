@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from rag.errors import ModelFailed, ModelMissing
-from rag.models.embedding_process import EmbeddingProcess
 from rag.models.embeddings import EmbeddingModel, SentenceTransformerEmbeddings
+from rag.models.model_process import EmbeddingProcess
 
 
 class Little(EmbeddingModel):
