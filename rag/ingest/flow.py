@@ -137,7 +137,8 @@ class Flow:
                 self._pause()
                 found[job.key] = self._extract(job, outcome)
         except Exception as error:  # the parser's own fault: no verdict on the files
-            found.update((key, error) for key in new if key not in found)
+            reason = TeamglmError(f"The file could not be read now ({error}): it is tried again.")
+            found.update((key, reason) for key in new if key not in found)
         for job in jobs:
             result = found[job.key]
             if isinstance(result, Extract):

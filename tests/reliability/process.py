@@ -1,8 +1,8 @@
 """The real bot as a process that boots at once: only its models are played, and told what to do.
 
 `python -m tests.reliability.process ARGUMENTS` is `python -m bot ARGUMENTS` with these models.
-Without arguments it serves a `Nursery`: it has imported all that a bot needs, and forks one for
-each line of JSON that it reads.
+Without arguments it serves a `Nursery`: it has imported all that a bot needs, and forks one, or
+another program of the tests, for each line of JSON that it reads.
 
 What a question says in brackets is what the chat model does: `(hang)` says nothing, `(drip)` a word
 now and then, `(endless)` words for ever, `(break)` some words and then an error, `(slow 0.5)` waits
@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib
 import json
 import os
 import re
@@ -143,10 +144,21 @@ class Nursery:
         self._process.stdout.close()
         self._folder.cleanup()
 
-    def begin(self, arguments: list[str], environment: Mapping[str, str], log: Path) -> int:
-        """Start a bot; return its process id."""
+    def begin(
+        self,
+        arguments: list[str],
+        environment: Mapping[str, str],
+        log: Path,
+        program: str | None = None,
+    ) -> int:
+        """Start a bot, or the `run(arguments)` of a module; return its process id."""
         assert self._process.stdin is not None
-        order = {"arguments": arguments, "environment": dict(environment), "log": str(log)}
+        order = {
+            "arguments": arguments,
+            "environment": dict(environment),
+            "log": str(log),
+            "program": program,
+        }
         with self._news:
             count = len(self._pids)
             self._process.stdin.write(json.dumps(order) + "\n")
@@ -306,13 +318,14 @@ def main() -> None:
 
 
 def serve() -> None:
-    """Fork a bot for each line of JSON; say when each began and ended; end with the input."""
+    """Fork a process for each line of JSON; say when each began and ended; end with the input."""
     import pymilvus  # noqa: F401 - so that no bot has to import it
     import slack_bolt.async_app  # noqa: F401
 
     import bot.adapters.discord
     import bot.adapters.slack
     import bot.app  # noqa: F401
+    import tests.reliability.ingesting  # noqa: F401
     from bot.__main__ import run
 
     running: set[int] = set()
@@ -340,7 +353,7 @@ def serve() -> None:
 
 
 def _become(order: dict[str, Any], run: Callable[[list[str]], int]) -> None:
-    """Be a bot, until the end of the process."""
+    """Be a bot, or another program, until the end of the process."""
     code = 1
     try:
         os.environ.update(order["environment"])
@@ -348,7 +361,10 @@ def _become(order: dict[str, Any], run: Callable[[list[str]], int]) -> None:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(log, 1)
         os.dup2(log, 2)
-        play()
+        if order["program"]:
+            run = importlib.import_module(order["program"]).run
+        else:
+            play()
         code = run(order["arguments"])
     except BaseException:
         traceback.print_exc()

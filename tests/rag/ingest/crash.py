@@ -1,21 +1,16 @@
-"""A program that scans a folder and kills itself, as `kill -9` would, before a given step.
-
-A step is a commit, a file to parse, a batch to embed, or a change of the index.
-"""
+"""Files, records and index in a folder, and a place to interfere at every step of ingestion."""
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from sqlalchemy import event
 
-from rag.ingest.folders import Folder, scan
+from rag.ingest.folders import Folder, ScanReport, scan
 from rag.ingest.indexer import Indexer
 from rag.records import Records
+from rag.retrieval import Retriever
 from rag.schema import metadata, open_engine
 from rag.store import PassageIndex, PassageRow
 from tests.fakes import DIMENSION, HashEmbeddings, LineParser, split_by_segment
@@ -38,10 +33,16 @@ class CountedIndex(PassageIndex):
 
 
 class Place:
-    """Files, records and index under one folder, opened and made whole."""
+    """Files, records and index under one folder, opened and made whole.
 
-    def __init__(self, data: Path, step: Callable[[], None] = lambda: None) -> None:
+    `step` is called at every commit, file to parse, batch to embed and change of the index.
+    """
+
+    def __init__(
+        self, data: Path, step: Callable[[], None] = lambda: None, *, splitter_key: str = "segment"
+    ) -> None:
         self.folder = Folder("team", data / "files")
+        self.blobs = data / "blobs"
         self.index = CountedIndex(
             str(data / "index.db"), embedder_key="fake", dimension=lambda: DIMENSION
         )
@@ -51,37 +52,19 @@ class Place:
         metadata.create_all(self.engine)
         event.listen(self.engine, "commit", lambda _: step())
         self.records = Records(self.engine)
-        parser, embeddings = LineParser(), HashEmbeddings()
-        parser.before = lambda _: step()
-        embeddings.before = lambda _: step()
+        self.parser, self.embeddings = LineParser(), HashEmbeddings()
+        self.parser.before = lambda _: step()
+        self.embeddings.before = lambda _: step()
         self.indexer = Indexer(
-            self.records, self.index, parser, split_by_segment, embeddings,
-            embedder_key="fake", splitter_key="segment", blobs=data / "blobs",
+            self.records, self.index, self.parser, split_by_segment, self.embeddings,
+            embedder_key="fake", splitter_key=splitter_key, blobs=self.blobs,
         )  # fmt: skip
+        self.retriever = Retriever(self.records, self.index, HashEmbeddings(), embedder_key="fake")
         self.indexer.recover()
 
-    def scan(self) -> None:
-        scan(self.folder, self.indexer, self.records)
+    def scan(self) -> ScanReport:
+        return scan(self.folder, self.indexer, self.records)
 
     def close(self) -> None:
         self.index.close()
         self.engine.dispose()
-
-
-def main() -> None:
-    """Scan, and print how many steps it took if it came that far."""
-    fatal = int(sys.argv[2])
-    steps = 0
-
-    def step() -> None:
-        nonlocal steps
-        steps += 1
-        if steps == fatal:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    Place(Path(sys.argv[1]), step).scan()
-    print(steps)
-
-
-if __name__ == "__main__":
-    main()
