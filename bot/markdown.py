@@ -21,6 +21,8 @@ Escape = Callable[[str], str]
 _IGNORED: Final = ["html_block", "html_inline", "reference", "code", "lheading", "entity"]
 _STYLES: Final = {"strong": "**", "em": "*", "s": "~~"}
 _MARKER = regex.compile("\ue000(.*?)\ue001")
+_NUMBER = regex.compile(r"\[\d{1,3}\]")
+_MARKERS = regex.compile(r"((?:\[\d{1,3}\])+)(?:\n|$)")
 _MARKER_LINE = regex.compile("^\ue000[^\ue001]*\ue001\n", regex.M)
 _STRONG = regex.compile(r"\*\*(?=\S)([^*\n]+)(?<=\S)\*\*")
 _ROW_OF_DASHES = regex.compile(r"\s*\|?\s*:?-{2,}:?\s*(?:\|\s*:?-{2,}:?\s*)*\|?\s*")
@@ -61,6 +63,8 @@ class Code:
 
     text: str
     language: str = ""
+    cited: str = ""
+    """The markers of the citations that got in; they stand right below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,29 @@ def parse(text: str) -> list[Block]:
     reader.validateLink = lambda url: True  # type: ignore[method-assign]
     # Marks next to Chinese punctuation would not be read as such.
     text = _STRONG.sub(rf"**{_JOINER}\1{_JOINER}**", text)
-    return list(_blocks(reader.parse(text)))
+    return _cited(_blocks(reader.parse(text)))
+
+
+def _cited(blocks: Iterator[Block]) -> list[Block]:
+    """Return the blocks, with the markers that stand right below a fence as the fence's own."""
+    found: list[Block] = []
+    for block in blocks:
+        above = found[-1] if found else None
+        if isinstance(above, Code) and isinstance(block, Prose) and not block.lead:
+            first, *others = block.spans
+            if below := _MARKERS.match(first.text):
+                found[-1] = replace(above, cited=_numbers(above.cited + below[1]))
+                rest = first.text[below.end() :]
+                block = replace(block, spans=(replace(first, text=rest), *others))
+                if not rest and not others:
+                    continue
+        found.append(block)
+    return found
+
+
+def _numbers(markers: str) -> str:
+    """Return each of the markers once."""
+    return "".join(dict.fromkeys(_NUMBER.findall(markers)))
 
 
 def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
@@ -152,17 +178,17 @@ def _blocks(tokens: Sequence[Token]) -> Iterator[Block]:
 
 
 def _code(token: Token) -> Iterator[Block]:
-    """Return a fence's lines; citations that got in are shown behind it."""
-    found = _MARKER.findall(token.content)
+    """Return a fence's lines; citations that got in are shown below it."""
+    cited = _numbers("".join(_MARKER.findall(token.content)))
     content = _MARKER_LINE.sub("", token.content)
     lines = [line.rstrip() for line in _MARKER.sub("", content).replace(_JOINER, "").split("\n")]
     while lines and not lines[-1]:
         lines.pop()
     language = regex.sub(r"[^\w+#.-]", "", token.info)[:20]
     if lines:
-        yield Code("\n".join(lines), language)
-    if found:
-        yield Prose((Span("".join(dict.fromkeys(found))),))
+        yield Code("\n".join(lines), language, cited)
+    elif cited:
+        yield Prose((Span(cited),))
 
 
 def _spans(token: Token) -> tuple[Span, ...]:
@@ -199,8 +225,9 @@ def _spans(token: Token) -> tuple[Span, ...]:
 def write(block: Block, escape: Escape, *, tables: bool) -> str:
     """Return a block as Markdown; where a platform has no `tables`, one is drawn in a fence."""
     match block:
-        case Code(text, language):
-            return f"```{language}\n{inert(text)}\n```"
+        case Code(text, language, cited):
+            fence = f"```{language}\n{inert(text)}\n```"
+            return f"{fence}\n{escape(cited)}" if cited else fence
         case Table(rows) if tables:
             lines = ["| " + " | ".join(_cell(cell, escape) for cell in row) + " |" for row in rows]
             lines.insert(1, "|" + " --- |" * len(rows[0]))
@@ -274,14 +301,14 @@ def _width(text: str) -> int:
 def halves(block: Block) -> tuple[Block, Block] | None:
     """Return a code block or table as two that stand alone; None where it is one line or prose."""
     match block:
-        case Code(text, language):
+        case Code(text, language, cited):
             lines = text.split("\n")
             if len(lines) < 2:
                 return None
             middle = len(lines) // 2
             return (
                 Code("\n".join(lines[:middle]), language),
-                Code("\n".join(lines[middle:]), language),
+                Code("\n".join(lines[middle:]), language, cited),
             )
         case Table((header, *rows)) if len(rows) > 1:
             middle = len(rows) // 2
@@ -294,7 +321,7 @@ def unstyled(block: Block) -> Prose:
     match block:
         case Prose():
             return replace(block, spans=(Span(block.text),))
-        case Code(text):
-            return Prose((Span(text),))
+        case Code(text, _, cited):
+            return Prose((Span(f"{text}\n{cited}".rstrip()),))
         case Table(rows):
             return Prose((Span("\n".join(" · ".join(row) for row in rows)),))

@@ -46,13 +46,12 @@ def test_chinese_emphasis_next_to_punctuation_is_one() -> None:
 def test_citations_break_neither_a_fence_nor_a_row() -> None:
     chunks = ("```python\nprint(a[1])\n", "b = 2\n```\n", "| a | b |\n|---|---|\n", "| 1 | 2 |\n")
     assert shown(*chunks) == [
-        "```python\nprint(a[1])\nb = 2\n```\n\n[1]\n\n[1]\n\n"
-        "| a | b |\n| --- | --- |\n| 1 | 2 [1] |"
+        "```python\nprint(a[1])\nb = 2\n```\n[1]\n\n| a | b |\n| --- | --- |\n| 1 | 2 [1] |"
     ]
 
 
 def test_an_open_fence_is_closed_while_it_is_written() -> None:
-    assert shown("```\nhalf") == ["```\nhalf\n```\n\n[1]"]
+    assert shown("```\nhalf") == ["```\nhalf\n```\n[1]"]
 
 
 def test_a_fence_holds_whatever_is_in_it() -> None:

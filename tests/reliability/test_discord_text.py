@@ -11,6 +11,7 @@ import pytest
 from bot.adapters.delivery import View
 from bot.adapters.discord.surface import CONTENT_LIMIT, DiscordSurface
 from bot.messages import Citation, Reply, ReplyChunk, Request
+from bot.render import escape_discord, render
 from tests.doubles.discord_schema import fault_of_request
 from tests.reliability.rows import cases
 
@@ -25,6 +26,9 @@ ACTIVE = re.compile(
     r"|discord\.(?:gg|com/invite)/\w",
     re.IGNORECASE,
 )
+LOST = re.compile(r"\s*\[\d+\]")
+"""How a message begins that has a citation without its sentence."""
+TEN = range(1, 10)
 OVERRIDES = re.compile("[\u202a-\u202e\u2066-\u2069]")
 NAUGHTY = [
     "@everyone",
@@ -136,7 +140,10 @@ def test_o3_no_link_is_left_in_any_form() -> None:
 
 def test_o4_every_message_is_one_that_discord_takes() -> None:
     for case in cases("O4", "Discord's limits", full=1000, sample=15):
-        for each in shown(long_text(case.chance)):
+        text = long_text(case.chance)
+        split = render(cited(text, case.chance), escape_discord, CONTENT_LIMIT, listed=False)
+        assert not any(map(LOST.match, split)), split
+        for each in shown(text):
             assert 0 < len(each) <= CONTENT_LIMIT
             assert each.strip()
             assert OVERRIDES.search(each) is None
@@ -144,6 +151,16 @@ def test_o4_every_message_is_one_that_discord_takes() -> None:
             each.encode()  # no half of a pair
             body = {"content": each, "nonce": "1", "enforce_nonce": True, "flags": 4}
             assert fault_of_request("POST", "/channels/1/messages", body) is None
+
+
+def cited(text: str, chance: random.Random) -> Reply:
+    """Return an answer whose every sentence, line of code and row has one or two citations."""
+    pieces = re.findall(r"[^\n]+?(?:[。.] ?|\n+|$)", text)
+    chunks = tuple(
+        ReplyChunk(each, tuple(Citation(n, "d", 1, None, "q", 0, 1) for n in chance.sample(TEN, 2)))
+        for each in pieces
+    )
+    return Reply("answer", text, "en", chunks)
 
 
 def long_text(chance: random.Random) -> str:

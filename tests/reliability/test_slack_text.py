@@ -7,9 +7,10 @@ import re
 import pytest
 
 from bot.adapters.delivery import View
-from bot.adapters.slack.blocks import Page, pages
+from bot.adapters.slack.blocks import PAGE_LIMIT, Page, pages
 from bot.markdown import inert
 from bot.messages import Citation, Reply, ReplyChunk, Request
+from bot.render import escape_slack_markdown, render
 from tests.doubles import slack_payloads as payloads
 from tests.doubles.slack_limits import UPDATE_LIMIT, blocks_problem
 from tests.reliability.rows import cases
@@ -17,9 +18,11 @@ from tests.reliability.test_discord_text import (
     FENCE,
     FORMS,
     INLINE,
+    LOST,
     NAUGHTY,
     OVERRIDES,
     SCHEMES,
+    cited,
     long_text,
 )
 
@@ -118,7 +121,12 @@ def test_o3_no_link_is_left_in_any_form() -> None:
 
 def test_o4_every_message_is_one_that_slack_takes() -> None:
     for case in cases("O4", "Slack's limits", full=1000, sample=15):
-        for page in shown(long_text(case.chance)):
+        text = long_text(case.chance)
+        split = render(
+            cited(text, case.chance), escape_slack_markdown, PAGE_LIMIT, tables=True, listed=False
+        )
+        assert not any(LOST.match(each) for each in split), split
+        for page in shown(text):
             assert page.markdown.strip()
             assert 0 < len(page.text) <= UPDATE_LIMIT
             assert OVERRIDES.search(page.markdown) is None
