@@ -322,6 +322,6 @@ def unstyled(block: Block) -> Prose:
         case Prose():
             return replace(block, spans=(Span(block.text),))
         case Code(text, _, cited):
-            return Prose((Span(f"{text}\n{cited}".rstrip()),))
+            return Prose((Span(f"{text} {cited}".rstrip()),))
         case Table(rows):
             return Prose((Span("\n".join(" · ".join(row) for row in rows)),))
