@@ -11,7 +11,7 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol
 
-from bot.adapters.sheet import Content, Messages, Pace, Place, Refused, Sheet, Unreachable
+from bot.adapters.sheet import UNSEEN, Content, Messages, Pace, Place, Refused, Sheet, Unreachable
 from bot.messages import (
     Delivery,
     Event,
@@ -213,6 +213,8 @@ class Deliveries(Generic[Content]):
             await self._end(reply.request)
         for reply in await self._inbox.replies_to(self._platform, team, channel, message):
             for part in reply.parts:
+                if part == UNSEEN:
+                    continue
                 with suppress(Refused, Unreachable):
                     await self._surface.delete(part)
             await self._inbox.withdraw(self._platform, reply.request)

@@ -14,6 +14,8 @@ from bot.messages import Delivery
 log = logging.getLogger(__name__)
 
 _TRIES = 5
+UNSEEN = "?"
+"""Refers to a message that nobody can look for, and that has been sent or was about to be."""
 
 Content = TypeVar("Content")
 """What one message of the platform shows: text, blocks, buttons; compared with `==`."""
@@ -34,6 +36,11 @@ class Place(Protocol[_In]):
 
     editable: bool
     """What stands here can be changed, so that it is worth showing progress here."""
+    unseen_from: int | None
+    """The number of the first message that nobody can look for here; None where there is none.
+
+    Such a message is noted before it is posted: after a crash it counts as posted.
+    """
 
     async def post(self, content: _In, mark: str) -> str:
         """Post a message that carries the mark, invisibly; return how `edit` refers to it."""
@@ -170,6 +177,8 @@ class Sheet(Generic[Content]):
         """Adopt the message that was posted but not noted, if there is one."""
         for number in range(self._place, len(self._places)):
             place = self._places[number]
+            if self._is_unseen(place):
+                continue
             found = await self._retried(partial(place.find, self._next_mark()))
             if found is not None:
                 self._place = number
@@ -178,7 +187,13 @@ class Sheet(Generic[Content]):
                 break
         self._unsure = False
 
+    def _is_unseen(self, place: Place[Content]) -> bool:
+        first = place.unseen_from
+        return first is not None and len(self._shown) >= first
+
     async def _post(self, content: Content) -> None:
+        if self._is_unseen(self._places[self._place]):
+            return await self._post_unseen(content)
         count = len(self._shown)
         for tries_left in reversed(range(_TRIES)):
             try:
@@ -196,8 +211,26 @@ class Sheet(Generic[Content]):
                 self._shown.append((reference, content))
                 return await self._note()
 
+    async def _post_unseen(self, content: Content) -> None:
+        mark = self._next_mark()
+        self._shown.append((UNSEEN, content))
+        await self._note()
+        try:
+            reference = await self._places[self._place].post(content, mark)
+        except Refused:
+            self._shown.pop()
+            await self._note()
+            raise
+        except Unreachable as error:
+            log.error("a message that nobody can look for may not have arrived: %s", error)
+        else:
+            self._shown[-1] = (reference, content)
+            await self._note()
+
     async def _edit(self, index: int, content: Content) -> None:
         reference = self._shown[index][0]
+        if reference == UNSEEN:
+            return
         self._next_edit = self._pace.clock() + self._pace.edit_seconds
         try:
             await self._retried(partial(self._messages.edit, reference, content))
@@ -210,6 +243,8 @@ class Sheet(Generic[Content]):
             self._shown[index] = (reference, content)
 
     async def _delete(self, reference: str) -> None:
+        if reference == UNSEEN:
+            return
         try:
             await self._retried(partial(self._messages.delete, reference))
         except Refused as error:

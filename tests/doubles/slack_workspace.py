@@ -91,6 +91,8 @@ class Workspace:
         self.page_size = 2
         self.calls: list[Call] = []
         self.messages: list[Message] = []
+        self.whispers: list[tuple[str, str]] = []
+        """Whom the bot told something alone in a channel, and what."""
         self.said: list[Json] = []
         """What people said, as `message` events carry it."""
         self.views: list[Json] = []
@@ -147,6 +149,15 @@ class Workspace:
         )
         self.messages.append(message)
         return {"channel": message.channel, "ts": message.ts, "message": {"text": message.text}}
+
+    async def _chat_postEphemeral(self, args: Json) -> Json:
+        room = self._room(args["channel"])
+        if "error" in room:
+            return room
+        if error := self._fits(args, POST_LIMIT):
+            return {"error": error}
+        self.whispers.append((args["user"], args["text"]))
+        return {"message_ts": self.next_ts()}
 
     async def _chat_update(self, args: Json) -> Json:
         message = self._find(args)

@@ -114,6 +114,7 @@ class Room:
     question: discord.PartialMessage | None
     request: str
     editable = True
+    unseen_from = None
 
     async def post(self, content: Shown, mark: str) -> str:
         """Post a message that carries the mark."""
@@ -138,6 +139,7 @@ class Thread:
     name: str
     request: str
     editable = True
+    unseen_from = None
 
     @property
     def _thread(self) -> discord.PartialMessageable:
@@ -168,6 +170,7 @@ class Direct:
     person: int
     request: str
     editable = True
+    unseen_from = None
 
     async def _channel(self) -> discord.DMChannel:
         user = await self.client.fetch_user(self.person)
@@ -198,6 +201,11 @@ class Original:
     private: bool
     editable = True
 
+    @property
+    def unseen_from(self) -> int | None:
+        """Discord lists nowhere what only one person sees, but for the first response."""
+        return 1 if self.private else None
+
     async def post(self, content: Shown, mark: str) -> str:
         """Send a response; the first one takes the place of "thinking"."""
         options: dict[str, Any] = {}
@@ -214,9 +222,7 @@ class Original:
         return self._reference(message.id)
 
     async def find(self, mark: str) -> str | None:
-        """Look for a response; where only one person sees it, later ones can't be looked for."""
-        if self.private and not mark.endswith("/0"):
-            return None  # Discord lists nowhere what only one person sees
+        """Look for a response."""
         try:
             with translated():
                 return await self._first() if mark.endswith("/0") else await self._further(mark)

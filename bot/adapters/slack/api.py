@@ -111,6 +111,15 @@ class SlackApi:
         about: dict[str, Any] | None = found.get("user")
         return about
 
+    async def tell(self, channel: str, thread: str | None, user: str, text: str) -> None:
+        """Show something to one person in a channel; log if that isn't possible."""
+        try:
+            await self.client.chat_postEphemeral(
+                channel=channel, thread_ts=thread, user=user, text=text, link_names=False
+            )
+        except FAILURES as error:
+            log.warning("a person could not be told: %s", reason(error))
+
     async def file_url(self, file: str) -> str:
         """Return where Slack keeps a file; raise `AttachmentError` if it keeps none."""
         try:

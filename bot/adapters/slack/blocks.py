@@ -78,18 +78,19 @@ def _under(request: Request, reply: Reply, *, share: bool) -> list[Block]:
         blocks.append(_actions(buttons))
     if request.command in ("upload", "remember") and (forgets := _forgets(request, reply)):
         blocks.append(_actions(forgets))
-    answered = request.command in ("ask", "summarise") and reply.outcome != "busy"
-    if answered and not share:
-        about = {"command": request.command, "text": request.text, "id": request.id}
-        again = json.dumps(about, ensure_ascii=False)
-        if request.command == "ask" and len(again) <= 1900:
-            buttons = [_button("again", word(language, "again"), again)]
-            blocks.append(_actions(buttons))
-        blocks.append(_feedback(request, language))
     if request.command == "offer":
         return [_actions([_keep(request, language)])]
-    if share and reply.outcome == "answer":
-        blocks.append(_actions([_button("share", word(language, "share"), request.id)]))
+    if request.command in ("ask", "summarise") and reply.outcome != "busy":
+        about = {"command": request.command, "text": request.text, "id": request.id}
+        again = json.dumps(about, ensure_ascii=False)
+        buttons = []
+        if request.command == "ask" and len(again) <= 1900:
+            buttons.append(_button("again", word(language, "again"), again))
+        if share and reply.outcome == "answer":
+            buttons.append(_button("share", word(language, "share"), request.id))
+        if buttons:
+            blocks.append(_actions(buttons))
+        blocks.append(_feedback(request, language))
     return blocks
 
 

@@ -142,6 +142,7 @@ def click(body: Body, me: Team, extra: Mapping[str, Any]) -> Event:
         "channel": channel,
         "thread": container.get("thread_ts") or container.get("message_ts"),
         "response_url": body.get("response_url"),
+        "private": bool(container.get("is_ephemeral")),
         "external": external,
         **extra,
     }

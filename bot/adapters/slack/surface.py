@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.adapters.delivery import View
-from bot.adapters.sheet import Place, Refused, Unreachable
+from bot.adapters.sheet import UNSEEN, Place, Refused, Unreachable
 from bot.adapters.slack.api import retry_handlers, translated
 from bot.adapters.slack.blocks import Page, pages
 from bot.markdown import inert
@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _MARK: Final = "teamglm_reply"
 _PAGE: Final = 200
+_MOST_PAGES: Final = 50
 _NOT_THERE: Final = ("channel_not_found", "not_in_channel", "thread_not_found")
 """Where the bot can't look for a message it can't have written one."""
 _NO_STREAMS_HERE: Final = ("channel_not_found", "not_in_channel", "is_archived")
@@ -54,7 +55,7 @@ class SlackSurface:
         """Return where a reply may go, best first; the last is the person's direct messages."""
         where = request.address
         if "response_url" in where:
-            whisper = _Whisper(self._client, where["response_url"])
+            whisper = _Whisper(self._client, where["response_url"], "again" in where)
             if request.command in _PRIVATE and where.get("public") != "yes":
                 return [whisper, _Room(self, request.user)]
             return [_Room(self, where["channel"]), whisper, _Room(self, request.user)]
@@ -197,25 +198,35 @@ class SlackSurface:
             await self._client.chat_delete(channel=channel, ts=ts)
 
     async def find(self, channel: str, thread: str | None, mark: str) -> str | None:
-        """Return our message that carries a mark, of the newest ones; raise `Unreachable`."""
-        where: dict[str, Any] = {"channel": channel, "include_all_metadata": True, "limit": _PAGE}
+        """Return our message that carries a mark: in the whole thread, or among the channel's
+        newest; raise `Unreachable`."""
         try:
             with translated():
                 if channel[0] in "UW":
                     opened = await self._client.conversations_open(users=channel)
-                    where["channel"] = channel = str(opened["channel"]["id"])
-                if thread is None:
-                    found = await self._client.conversations_history(**where)
-                else:
-                    found = await self._client.conversations_replies(ts=thread, **where)
+                    channel = str(opened["channel"]["id"])
+                async for message in self._said(channel, thread):
+                    if message.get("bot_id") and _carries(message, mark):
+                        return f"{channel}/{message['ts']}"
         except Refused as error:
             if str(error) in _NOT_THERE:
                 return None
             raise Unreachable(str(error)) from None
-        for message in found.get("messages") or ():
-            if message.get("bot_id") and _carries(message, mark):
-                return f"{channel}/{message['ts']}"
         return None
+
+    async def _said(self, channel: str, thread: str | None) -> AsyncIterator[dict[str, Any]]:
+        """Yield a channel's newest messages, or all of a thread, which Slack tells oldest first."""
+        where: dict[str, Any] = {"channel": channel, "include_all_metadata": True, "limit": _PAGE}
+        for _ in range(1 if thread is None else _MOST_PAGES):
+            if thread is None:
+                found = await self._client.conversations_history(**where)
+            else:
+                found = await self._client.conversations_replies(ts=thread, **where)
+            for message in found.get("messages") or ():
+                yield message
+            where["cursor"] = (found.get("response_metadata") or {}).get("next_cursor")
+            if not where["cursor"]:
+                return
 
 
 def _carries(message: dict[str, Any], mark: str) -> bool:
@@ -234,6 +245,7 @@ class _Room:
     asker: tuple[str, str] | None = None
     """Whom a stream is for: the person and their workspace."""
     editable = True
+    unseen_from = None
 
     async def post(self, page: Page, mark: str) -> str:
         """Post a message that carries the mark."""
@@ -250,22 +262,32 @@ class _Whisper:
 
     client: AsyncWebClient
     response_url: str
+    replaces: bool = False
+    """The first message takes the place of the one whose button was pressed."""
     editable = False
+    unseen_from = 0
 
     async def post(self, page: Page, mark: str) -> str:
         """Show a message to the person."""
-        await whisper(self.client, self.response_url, page.text, page.blocks())
-        return f"whisper/{mark}"
+        over = self.replaces and mark.endswith("/0")
+        await whisper(self.client, self.response_url, page.text, page.blocks(), over=over)
+        return UNSEEN
 
     async def find(self, mark: str) -> str | None:
-        """Raise `Unreachable`: nobody can look at what was whispered."""
-        raise Unreachable("an ephemeral message can't be looked for")
+        """Return None: nobody can look at what was whispered."""
+        return None
 
 
 async def whisper(
-    client: AsyncWebClient, response_url: str, text: str, blocks: Sequence[dict[str, Any]] = ()
+    client: AsyncWebClient,
+    response_url: str,
+    text: str,
+    blocks: Sequence[dict[str, Any]] = (),
+    *,
+    over: bool = False,
 ) -> None:
-    """Show something to one person alone; raise `Refused` or `Unreachable`."""
+    """Show something to one person alone, `over` what was clicked; raise `Refused` or
+    `Unreachable`."""
     webhook = AsyncWebhookClient(
         response_url, proxy=client.proxy, session=client.session, retry_handlers=retry_handlers()
     )
@@ -274,7 +296,7 @@ async def whisper(
             text=text,
             blocks=list(blocks) or None,
             response_type="ephemeral",
-            replace_original=False,
+            replace_original=over,
         )
     if answer.status_code != 200:
         raise Refused(f"response_url: {answer.status_code}")

@@ -229,15 +229,23 @@ class SlackWork:
         payload = event.payload
         person = await self._api.person(payload["user"], team_of(event.team))
         context = Context(event.id, team_of(event.team), self.me, is_admin=person.admin)
+        language = await self._api.language_of(payload["user"])
+        context = replace(context, language=language)
         reply = await self.last(self.request(context, "stop", request, payload))
-        if reply.outcome == "error":
-            await self.whisper(payload.get("response_url"), reply.text)
+        if reply.outcome != "error":
+            return
+        if payload.get("response_url"):
+            await self.whisper(payload["response_url"], reply.text)
+        else:
+            await self._api.tell(
+                payload["channel"], payload.get("thread"), payload["user"], escape_slack(reply.text)
+            )
 
-    async def whisper(self, response_url: str | None, text: str) -> None:
+    async def whisper(self, response_url: str | None, text: str, *, over: bool = False) -> None:
         """Tell something to the person alone who clicked; log if that isn't possible."""
         if response_url:
             try:
-                await whisper(self._api.client, response_url, escape_slack(text))
+                await whisper(self._api.client, response_url, escape_slack(text), over=over)
             except (Refused, Unreachable) as error:
                 log.warning("a person could not be told: %s", error)
 
@@ -291,7 +299,10 @@ class SlackWork:
                 again = json.loads(value)
                 context = replace(context, language=None)
                 asked = self.request(context, again["command"], again["text"], payload)
-                await self._deliver(asked, event, again["id"])
+                if payload.get("private"):
+                    await self._again_in_private(asked, event)
+                else:
+                    await self._deliver(asked, event, again["id"])
             case "forget":
                 about = json.loads(value)
                 asked = self.request(context, "forget", about["document"], payload)
@@ -307,6 +318,15 @@ class SlackWork:
                 options = {"reply": payload["reply"]}
                 asked = self.request(context, SHARE, "", place, options=options)
                 await self._deliver(replace(asked, address={"channel": event.channel}), event)
+
+    async def _again_in_private(self, asked: Request, event: Event) -> None:
+        """Have the answer that only one person sees replaced, whose button they pressed."""
+        channel, url = asked.address["channel"], event.payload["response_url"]
+        # As a command's: what they ask next goes on from here.
+        mine = conversation_of(team_of(event.team), channel, asked.user)
+        place = {"channel": channel, "response_url": url, "again": "yes"}
+        await self.whisper(url, word(asked.language or "en", "looking"), over=True)
+        await self._deliver(replace(asked, conversation=mine, address=place), event)
 
     async def _shortcut(self, event: Event) -> None:
         payload, message = event.payload, event.payload["message"]
