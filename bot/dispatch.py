@@ -145,10 +145,7 @@ class Dispatcher:
 
     async def handle(self, request: Request) -> AsyncGenerator[ReplyEvent, None]:
         """Answer a request: any number of events, of which exactly the last is a `Reply`."""
-        # A question sets the language of its answer; for the rest the interface does.
-        of_text = self._language_of(request.text) if request.text.strip() else None
-        asks = request.command == "ask" and of_text
-        language: Language = (of_text if asks else request.language or of_text) or "en"
+        language = self._language(request)
         if request.command == STOP:
             yield self._stop(request, language)
             return
@@ -164,6 +161,21 @@ class Dispatcher:
                 async for event in events:
                     yield event
 
+    def forbids(self, request: Request) -> Reply | None:
+        """Return why this person may not give this command, if they may not."""
+        who = self._rights.get(request.command, "anyone")
+        named = f"{request.platform}:{request.user}"
+        if who == "anyone" or request.is_admin or (who != "admins" and named in who):
+            return None
+        language = self._language(request)
+        return Reply("error", say(language, "not_allowed"), language)
+
+    def _language(self, request: Request) -> Language:
+        """Return the language of the reply: a question's own, else that of the interface."""
+        of_text = self._language_of(request.text) if request.text.strip() else None
+        asks = request.command == "ask" and of_text
+        return (of_text if asks else request.language or of_text) or "en"
+
     def _with_grants(self, audience: frozenset[str]) -> frozenset[str]:
         """Add what is granted to channels; a place that may not see `public` gets nothing more."""
         if PUBLIC not in audience:
@@ -175,14 +187,12 @@ class Dispatcher:
         if len(request.text) > self._limits.question_characters:
             values = {"characters": len(request.text), "limit": self._limits.question_characters}
             return Reply("error", say(language, "long_question", **values), language)
-        who = self._rights.get(request.command, "anyone")
-        named = f"{request.platform}:{request.user}"
-        if who != "anyone" and not request.is_admin and (who == "admins" or named not in who):
-            return Reply("error", say(language, "not_allowed"), language)
+        if reply := self.forbids(request):
+            return reply
         if request.command in _QUICK or request.platform in _OWNERS:
             return None
         for buckets, key, phrase in (
-            (self._people, named, "slow_down"),
+            (self._people, f"{request.platform}:{request.user}", "slow_down"),
             (self._channels, request.scope, "slow_down_channel"),
         ):
             if seconds := buckets.wait(key):

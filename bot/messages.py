@@ -123,6 +123,9 @@ ReplyEvent = Status | Sources | ReplyChunk | Reply
 Handle = Callable[[Request], AsyncIterator[ReplyEvent]]
 """Answers a request: any number of events, of which exactly the last is a `Reply`; never raises."""
 
+Forbids = Callable[[Request], Reply | None]
+"""Returns why a person may not give a command; None where they may. Nothing is done yet."""
+
 Download = Callable[[Attachment, Path, int], Awaitable[None]]
 """Writes an attachment's bytes to a path and stops with `AttachmentError` past so many bytes."""
 

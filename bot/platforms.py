@@ -18,7 +18,7 @@ def platforms(
     app: App, downloads: dict[str, Download], say: Callable[[str], None]
 ) -> list[Callable[[], Coroutine[Any, Any, None]]]:
     """Make every adapter that the settings switch on; return what runs them."""
-    settings, handle = app.settings, app.dispatcher.handle
+    settings, handle, forbids = app.settings, app.dispatcher.handle, app.dispatcher.forbids
     secrets = settings.secrets
     runs: list[Callable[[], Coroutine[Any, Any, None]]] = []
     if settings.web.enabled:
@@ -52,6 +52,7 @@ def platforms(
             app.inbox,
             bot_token=secrets.slack_bot_token.get_secret_value(),
             fetch=app.fetcher.fetch,
+            forbids=forbids,
             app_token=app_token.get_secret_value() if app_token else None,
             signing_secret=signed.get_secret_value() if signed else None,
             host=settings.slack.host,
@@ -76,6 +77,7 @@ def platforms(
             app.inbox,
             token=secrets.discord_bot_token.get_secret_value(),
             fetch=app.fetcher.fetch,
+            forbids=forbids,
             api_url=settings.discord.api_url,
             gateway_url=settings.discord.gateway_url,
             message_content=settings.discord.message_content,

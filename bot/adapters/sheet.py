@@ -36,11 +36,14 @@ class Place(Protocol[_In]):
 
     editable: bool
     """What stands here can be changed, so that it is worth showing progress here."""
-    unseen_from: int | None
-    """The number of the first message that nobody can look for here; None where there is none.
 
-    Such a message is noted before it is posted: after a crash it counts as posted.
-    """
+    @property
+    def unseen_from(self) -> int | None:
+        """Return from which message on nobody can look for what stands here; None for never.
+
+        Such a message is noted before it is posted: after a crash it counts as posted.
+        """
+        ...
 
     async def post(self, content: _In, mark: str) -> str:
         """Post a message that carries the mark, invisibly; return how `edit` refers to it."""

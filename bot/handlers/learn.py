@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bot.handlers.teach import Progress, Teach, taught_by
+from bot.handlers.teach import OPERATOR, Progress, Teach, taught_by
 from bot.loading import Loading
 from bot.messages import Attachment, Request
 from rag.ingest.indexer import Learned
@@ -34,8 +34,10 @@ class Learn(Teach):
         page = Page(lesson.reference, request.scope)
         return await self._pages.learn(page, taught_by=taught_by(request), progress=progress)
 
-    def report(self, rows: list[dict[str, Any]], seconds: float) -> dict[str, Any]:
-        """Return what `index` reports."""
+    def report(self, request: Request, rows: list[dict[str, Any]], seconds: float) -> Any:
+        """Return what `index` reports on the command line; elsewhere the receipts."""
+        if request.platform != OPERATOR:
+            return rows
         good = [row for row in rows if row["state"] != "failed"]
         new = [row for row in good if row["state"] == "ready"]
         added = sum(row["version"] == 1 for row in new)

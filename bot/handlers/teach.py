@@ -41,7 +41,7 @@ class Teach(ABC):
     async def take(self, request: Request, lesson: Attachment, progress: Progress) -> Learned:
         """Fetch and learn one thing; raise what `explain` can put in words."""
 
-    def report(self, rows: list[dict[str, Any]], seconds: float) -> Any:
+    def report(self, request: Request, rows: list[dict[str, Any]], seconds: float) -> Any:
         """Return the reply's data: the receipts, one a thing."""
         return rows
 
@@ -73,7 +73,7 @@ class Teach(ABC):
             lines.append(line)
             data.append(row)
         learned = any(row["state"] != "failed" for row in data)
-        report = self.report(data, time.monotonic() - started)
+        report = self.report(request, data, time.monotonic() - started)
         yield Reply("answer" if learned else "error", "\n".join(lines), language, data=report)
 
     async def _learn(

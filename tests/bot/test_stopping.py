@@ -179,7 +179,9 @@ async def test_only_those_named_may(who: Who, person: dict[str, Any], may: bool)
     handler = Endless("forget")
     handler.endless = False
     dispatcher = door(handler, rights={"forget": who})
-    _, reply = await collect(dispatcher.handle(asked("a.md", "forget", **person)))
+    question = asked("a.md", "forget", **person)
+    assert (dispatcher.forbids(question) is None) is may
+    _, reply = await collect(dispatcher.handle(question))
     assert (reply.outcome == "answer") is may
     assert handler.closed.is_set() is may
 
@@ -199,6 +201,15 @@ async def test_one_person_hears_to_slow_down_and_others_go_on() -> None:
     assert await outcome(platform="cli") == "answer"
     now = 30.0
     assert [await outcome() for _ in range(2)] == ["answer", "busy"]
+
+
+async def test_suggestions_and_looking_around_are_not_counted() -> None:
+    handler = Endless("sources")
+    handler.endless = False
+    dispatcher = door(handler, clock=lambda: 0.0, per_minute_each=1)
+    for typed in range(30):
+        _, reply = await collect(dispatcher.handle(asked("", "sources", id=f"{typed}")))
+        assert reply.outcome == "answer"
 
 
 async def test_one_channel_hears_to_slow_down() -> None:

@@ -42,7 +42,7 @@ class Access:
         """Return the scopes that whoever reads an answer in this channel may see now."""
         own = scope_of(channel)
         if isinstance(channel, discord.DMChannel):
-            return frozenset({PUBLIC, own}) | await self._readable(person)
+            return frozenset({own}) | await self._readable(person)
         if channel.guild is None or self._client.get_guild(channel.guild.id) is None:
             return frozenset({own})  # a server that the bot isn't in: nobody knows who reads it
         if isinstance(channel, discord.Thread):
@@ -62,6 +62,7 @@ class Access:
         return person.id in owners
 
     async def _readable(self, person: int) -> frozenset[str]:
+        """Return the channels that a person may read, and what is public to members of a server."""
         found = await asyncio.gather(
             *(self._readable_in(guild, person) for guild in self._client.guilds)
         )
@@ -75,7 +76,10 @@ class Access:
         except (discord.HTTPException, OSError) as error:
             log.warning("a server's channels are left out of an answer: %s", error)
             return frozenset()
-        return frozenset(scope_of(room) for room in _rooms(guild) if may_read(room, member))
+        if member.pending:  # has not yet agreed to the server's rules, and sees nothing there
+            return frozenset()
+        rooms = (scope_of(room) for room in _rooms(guild) if may_read(room, member))
+        return frozenset({PUBLIC, *rooms})
 
 
 def may_read(room: discord.abc.GuildChannel, member: discord.Member) -> bool:

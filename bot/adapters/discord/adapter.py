@@ -16,7 +16,7 @@ from discord.http import Route
 
 from bot.adapters.discord.bot import DiscordBot, Manners
 from bot.adapters.discord.files import download
-from bot.messages import Attachment, Fetch, Handle, Inbox, PlatformError
+from bot.messages import Attachment, Fetch, Forbids, Handle, Inbox, PlatformError
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ class DiscordAdapter:
         *,
         token: str,
         fetch: Fetch,
+        forbids: Forbids = lambda request: None,
         api_url: str | None = None,
         gateway_url: str | None = None,
         message_content: bool = False,
@@ -65,6 +66,7 @@ class DiscordAdapter:
         def connection(*, message_content: bool) -> DiscordBot:
             return DiscordBot(
                 handle,
+                forbids,
                 inbox,
                 manners,
                 gateway_url=gateway_url,

@@ -29,7 +29,7 @@ from bot.adapters.discord.requests import (
 from bot.adapters.discord.surface import DiscordSurface
 from bot.adapters.discord.watch import missed, watch_heartbeats
 from bot.adapters.discord.words import word
-from bot.messages import Attachment, Event, Handle, Inbox, Reply, ReplyEvent, Request
+from bot.messages import Attachment, Event, Forbids, Handle, Inbox, Reply, ReplyEvent, Request
 from bot.wire import request_from_json, request_to_json
 
 log = logging.getLogger(__name__)
@@ -59,6 +59,7 @@ class DiscordBot(discord.AutoShardedClient):
     def __init__(
         self,
         handle: Handle,
+        forbids: Forbids,
         inbox: Inbox,
         manners: Manners,
         *,
@@ -78,6 +79,7 @@ class DiscordBot(discord.AutoShardedClient):
             max_messages=None,
         )
         self._handle = handle
+        self.forbids = forbids
         self._inbox = inbox
         self._manners = manners
         self._gateway_url = gateway_url
@@ -160,9 +162,18 @@ class DiscordBot(discord.AutoShardedClient):
             self._speakers[channel.id] = message.author.id
             while len(self._speakers) > _REMEMBERED:
                 self._speakers.popitem(last=False)
-        place = Place(channel, follows_up=goes_on, keeps_files=self._manners.keep_files)
-        if not to_requests(message, place, self.me):
+        place = Place(
+            channel,
+            is_admin=self.access.is_admin(message.author),
+            follows_up=goes_on,
+            keeps_files=self._manners.keep_files,
+        )
+        asked = to_requests(message, place, self.me)
+        if not asked:
             return
+        unasked = not (goes_on or addresses(message, self.me))
+        if unasked and all(self.forbids(replace(each, command="upload")) for each in asked):
+            return  # nobody has asked for a file to be learned that was only posted
         event = _event(message, channel, "message", {"follows_up": goes_on})
         self._messages.setdefault(event.id, message)
         if await self.accept(event):

@@ -21,7 +21,7 @@ from bot.adapters.discord.requests import (
 from bot.adapters.discord.surface import question_in
 from bot.adapters.discord.views import chosen, pressed
 from bot.adapters.discord.words import word
-from bot.messages import Attachment, Event, Reply, ReplyEvent, Request
+from bot.messages import Attachment, Event, Forbids, Reply, ReplyEvent, Request
 from bot.render import escape_discord, render
 from bot.wire import request_to_json
 
@@ -38,6 +38,7 @@ class Bot(Protocol):
     """What buttons need of the connection."""
 
     access: Access
+    forbids: Forbids
 
     @property
     def me(self) -> int:
@@ -203,17 +204,19 @@ class Buttons:
             text = escape_discord(word(language, "left", names=names))
             await interaction.response.edit_message(content=text[:CONTENT_LIMIT], view=None)
             return
+        user = str(interaction.user.id)
+        uploads = [
+            replace(request, user=user, is_admin=place.is_admin, language=language)
+            for request in to_requests(posted, replace(place, keeps_files=True), self._bot.me)
+            if request.command == "upload"
+        ]
+        for request in uploads:
+            if refusal := self._bot.forbids(request):
+                await _refuse(interaction, refusal.text)
+                return
         await interaction.response.defer()
-        requests = to_requests(posted, replace(place, keeps_files=True), self._bot.me)
-        for request in requests:
-            if request.command == "upload":
-                request = replace(
-                    request,
-                    user=str(interaction.user.id),
-                    is_admin=place.is_admin,
-                    language=language,
-                )
-                await self._replace(interaction, place, request, f"{message}:offer")
+        for request in uploads:
+            await self._replace(interaction, place, request, f"{message}:offer")
 
     async def _replace(
         self, interaction: discord.Interaction[Any], place: Place, request: Request, over: str

@@ -18,6 +18,7 @@ WRITTEN = {
     "ask": "/ask",
     "search": "/search",
     "summarise": "/summarise",
+    "learn": "/learn",
     "sources": "/sources",
     "forget": "/forget",
     "index": "/reindex",
@@ -119,6 +120,14 @@ def _documents(tree: app_commands.CommandTree[Any], begin: Begin, buttons: Butto
         files = (Attachment(file.filename, file.size, file.url),) if file else ()
         text = document or link or ""
         await begin(interaction, "summarise", text, private=False, files=files)
+
+    @tree.command(
+        name=locale_str("learn"), description=locale_str("Learn a web page for this channel")
+    )
+    @app_commands.rename(link=locale_str("link"))
+    @app_commands.describe(link=locale_str("The page's address, beginning with https://"))
+    async def learn(interaction: Interaction, link: str) -> None:
+        await begin(interaction, "learn", link, private=False)
 
     @tree.command(
         name=locale_str("sources"), description=locale_str("List the documents known here")

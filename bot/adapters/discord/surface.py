@@ -91,7 +91,7 @@ def buttons(request: Request, reply: Reply | None, language: Language) -> Sequen
             Button(word(language, "keep"), "keep", about),
             Button(word(language, "leave"), "leave", about),
         ]
-    if request.command in ("upload", "remember"):
+    if request.command in ("upload", "remember", "learn"):
         rows: list[Any] = reply.data if isinstance(reply.data, list) else []
         known = [row for row in rows if row["document"]]
         return [

@@ -27,7 +27,7 @@ from bot.adapters.slack.requests import concerns, is_spoken
 from bot.adapters.slack.surface import SlackSurface
 from bot.adapters.slack.talk import Threads
 from bot.adapters.slack.work import Habits, SlackWork, own_team
-from bot.messages import Attachment, Event, Fetch, Handle, Inbox, PlatformError
+from bot.messages import Attachment, Event, Fetch, Forbids, Handle, Inbox, PlatformError
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ class SlackAdapter:
         *,
         bot_token: str,
         fetch: Fetch,
+        forbids: Forbids = lambda request: None,
         app_token: str | None = None,
         signing_secret: str | None = None,
         host: str = "127.0.0.1",
@@ -92,7 +93,9 @@ class SlackAdapter:
         self._access = Access(self._api, clock=clock)
         self._threads = Threads(inbox, self._habits.follow_ups)
         surface = SlackSurface(self._client, streaming=streaming)
-        self._work = SlackWork(handle, inbox, self._api, self._access, surface, self._habits)
+        self._work = SlackWork(
+            handle, forbids, inbox, self._api, self._access, surface, self._habits
+        )
         self._deliveries = self._work.deliveries = Deliveries(
             "slack",
             self._work.handle,

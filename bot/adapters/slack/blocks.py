@@ -19,6 +19,7 @@ PAGE_LIMIT: Final = 8000
 _TEXT_LIMIT: Final = 2900  # an edited text may have 4,000
 _MOST_CITED: Final = 10
 _MOST_FORGOTTEN: Final = 5
+TEACHING: Final = ("upload", "remember", "learn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,7 @@ def _under(request: Request, reply: Reply, *, share: bool) -> list[Block]:
     cited = reply.citations or [c for chunk in reply.chunks for c in chunk.citations]
     if buttons := citation_buttons(cited, language):
         blocks.append(_actions(buttons))
-    if request.command in ("upload", "remember") and (forgets := _forgets(request, reply)):
+    if request.command in TEACHING and (forgets := _forgets(request, reply)):
         blocks.append(_actions(forgets))
     if request.command == "offer":
         return [_actions([_keep(request, language)])]

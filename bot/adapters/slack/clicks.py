@@ -68,7 +68,7 @@ class Clicks:
     def acknowledgement(self, body: Body) -> dict[str, Any]:
         """Return what is shown at once about a command that is being worked on."""
         found = to_verb(body)
-        if found and found[0] == "summarise":
+        if found and found[0] in ("summarise", "learn"):
             return {"response_type": "in_channel"}  # shows everybody what was asked
         language = self._languages.get(body["user_id"], "en")
         return {"response_type": "ephemeral", "text": word(language, "looking")}

@@ -27,6 +27,7 @@ VERBS: Final = {
     "summarise": "summarise",
     "summarize": "summarise",
     "sources": "sources",
+    "learn": "learn",
     "forget": "forget",
     "reindex": "index",
     "index": "index",
@@ -134,7 +135,8 @@ def to_requests(
             attachments=files,
         )
         if not addressed:  # what people say below their files is not said to the bot
-            upload = replace(upload, conversation=f"{ask.conversation}:files")
+            address = {**upload.address, "unasked": "yes"}
+            upload = replace(upload, conversation=f"{ask.conversation}:files", address=address)
         requests.append(upload)
     return (*requests, ask) if asks else tuple(requests)
 

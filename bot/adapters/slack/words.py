@@ -67,12 +67,14 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "help": (
         "`/ask QUESTION` asks so that only you see the answer.\n"
         "`/summarise NAME` sums up a document or a link.\n"
-        "`/glm VERB`: ask, search, summarise, sources, forget, reindex, status, help.\n"
+        "`/glm learn LINK` learns a web page for this channel.\n"
+        "`/glm VERB`: ask, search, summarise, learn, sources, forget, reindex, status, help.\n"
         "In threads, and about files, mention me or use a message's shortcuts: Summarise, "
         "Ask about this, Remember this thread.",
         "`/ask 问题`：回答只有您自己能看到。\n"
         "`/summarise 名称`：总结一个文档或链接。\n"
-        "`/glm 动词`：ask、search、summarise、sources、forget、reindex、status、help。\n"
+        "`/glm learn 链接`：让我学习一个网页，供这个频道使用。\n"
+        "`/glm 动词`：ask、search、summarise、learn、sources、forget、reindex、status、help。\n"
         "在消息列里或针对文件，请提到我，或使用消息的快捷操作：总结、就此提问、记住这个消息列。",
     ),
 }

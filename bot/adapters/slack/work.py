@@ -31,6 +31,7 @@ from bot.adapters.slack.words import word
 from bot.messages import (
     Attachment,
     Event,
+    Forbids,
     Handle,
     Inbox,
     Language,
@@ -69,6 +70,7 @@ class SlackWork:
     def __init__(
         self,
         handle: Handle,
+        forbids: Forbids,
         inbox: Inbox,
         api: SlackApi,
         access: Access,
@@ -76,6 +78,7 @@ class SlackWork:
         habits: Habits,
     ) -> None:
         self._handle = handle
+        self._forbids = forbids
         self._inbox = inbox
         self._api = api
         self._access = access
@@ -200,7 +203,10 @@ class SlackWork:
             said, context, follows=event.payload["follows"], keep=self._habits.keep_files
         )
         for request in asked:
-            await self._deliver(request, event)
+            # Nobody has asked for a file to be learned that was only posted.
+            unasked = request.command != "ask" and "unasked" in request.address
+            if not (unasked and self._forbids(replace(request, command="upload"))):
+                await self._deliver(request, event)
 
     async def _edited(self, event: Event) -> None:
         """Answer an edited question anew, in the messages of its old answer."""
@@ -306,18 +312,25 @@ class SlackWork:
             case "forget":
                 about = json.loads(value)
                 asked = self.request(context, "forget", about["document"], payload)
-                await self._deliver(asked, event, about["over"])
+                await self._deliver_if_allowed(asked, event, about["over"])
             case "keep":
                 about = json.loads(value)
                 files = tuple(Attachment(*each) for each in about["files"])
                 asked = self.request(context, "upload", "", payload, attachments=files)
                 asked = replace(asked, conversation=f"{asked.conversation}:files")
-                await self._deliver(asked, event, about["over"])
+                await self._deliver_if_allowed(asked, event, about["over"])
             case "share":
                 place = {"channel": payload["channel"], "user": payload["user"]}
                 options = {"reply": payload["reply"]}
                 asked = self.request(context, SHARE, "", place, options=options)
                 await self._deliver(replace(asked, address={"channel": event.channel}), event)
+
+    async def _deliver_if_allowed(self, asked: Request, event: Event, over: str | None) -> None:
+        """Do what a button does; whoever may not is told so, and the button stays for others."""
+        if refusal := self._forbids(asked):
+            await self.whisper(event.payload["response_url"], refusal.text)
+        else:
+            await self._deliver(asked, event, over)
 
     async def _again_in_private(self, asked: Request, event: Event) -> None:
         """Have the answer that only one person sees replaced, whose button they pressed."""

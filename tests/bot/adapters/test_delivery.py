@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot.adapters.delivery import Deliveries, View
-from bot.adapters.sheet import Place, Refused, Unreachable
+from bot.adapters.sheet import UNSEEN, Place, Refused, Unreachable
 from bot.messages import Delivery, Event, Reply, ReplyChunk, ReplyEvent, Request, Status
 from tests.bot.inboxes import MemoryInbox
 
@@ -35,6 +35,7 @@ class Wall(Place[str]):
     platform: Platform
     editable: bool = True
     refuses: bool = False
+    unseen_from: int | None = None
 
     async def post(self, content: str, mark: str) -> str:
         await self.platform.called("post")
@@ -345,6 +346,51 @@ async def test_what_one_place_refuses_goes_to_the_next(platform: Platform, bot: 
     await bot.say()
     assert [shown.place for shown in platform.messages.values()] == ["whisper"]
     assert [shown.texts for shown in platform.messages.values()] == [["Because."]]
+
+
+@pytest.fixture
+def unseen(platform: Platform) -> Platform:
+    """A platform where nobody can look for any message after the first."""
+    platform.walls = [Wall("here", platform, unseen_from=1)]
+    platform.render = lambda view: view.text().split(" ")  # type: ignore[method-assign]
+    return platform
+
+
+LONG = replace(ANSWER, text="One. Two. Three.", chunks=())
+
+
+@pytest.mark.parametrize(
+    ("noted", "says"),
+    [(["m1"], ["One.", "Two.", "Three."]), (["m1", UNSEEN], ["One.", "Three."])],
+    ids=["before the note", "after the note"],
+)
+async def test_what_nobody_can_look_for_is_sent_once_at_most_over_a_crash(
+    unseen: Platform, inbox: MemoryInbox, noted: list[str], says: list[str]
+) -> None:
+    await inbox.add(EVENT)
+    await inbox.begin(request(EVENT), EVENT)
+    await inbox.answered(request(EVENT), LONG)
+    unseen.put("here", "One.", "E1/0")
+    await inbox.posted(request(EVENT), 0, noted)
+    bot = Bot(unseen, inbox)
+    await bot.deliveries.resume()
+    await bot.done(EVENT)
+    assert unseen.says == says
+    assert "find" not in unseen.calls
+
+
+async def test_what_nobody_can_look_for_is_not_repeated_when_its_receipt_is_lost(
+    unseen: Platform, inbox: MemoryInbox
+) -> None:
+    async def answers(request: Request) -> AsyncIterator[ReplyEvent]:
+        yield LONG
+
+    async def heard() -> None:
+        return
+
+    unseen.script["post"] = [heard, unreachable]
+    await Bot(unseen, inbox, answers).say()
+    assert unseen.says == ["One.", "Three."]
 
 
 async def test_what_nobody_takes_ends(platform: Platform, bot: Bot) -> None:

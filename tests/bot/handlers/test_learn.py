@@ -62,6 +62,15 @@ async def test_a_page_is_learned_for_its_channel(bot: App, ask: Ask, page: str) 
     assert not bot.records.sources(Audience.of({"public"}))
 
 
+async def test_a_platform_gets_a_receipt_by_which_to_forget_it(
+    bot: App, ask: Ask, page: str
+) -> None:
+    _, reply = await ask(request(page, "learn", platform="slack", scope=CHANNEL, audience=HERE))
+    (record,) = bot.records.sources(Audience.of(HERE))
+    (row,) = reply.data
+    assert (row["document"], row["name"], row["state"]) == (record.id, page, "ready")
+
+
 async def test_a_page_that_is_not_kept_is_summarised(bot: App, ask: Ask, page: str) -> None:
     _, reply = await ask(request(page, "summarise"))
     assert reply.outcome == "answer"

@@ -124,7 +124,13 @@ async def test_whoever_leaves_a_server_sees_nothing_of_it_with_the_next_question
     double = team.discord
     assert team.scope(double.channel) in await team.direct(double.person)
     double.backend.remove_member(double.guild.id, double.person.id)
-    assert await team.direct(double.person) == {"public"}
+    assert await team.direct(double.person) == set()
+
+
+async def test_who_has_not_agreed_to_a_servers_rules_sees_nothing_of_it(team: Team) -> None:
+    double = team.discord
+    double.guild.members[double.person.id].pending = True
+    assert await team.direct(double.person) == set()
 
 
 async def test_a_server_that_cant_be_asked_is_left_out(
@@ -132,7 +138,7 @@ async def test_a_server_that_cant_be_asked_is_left_out(
 ) -> None:
     double = team.discord
     double.fail("GET", "/guilds/*/members/*", status=403, code=50001)
-    assert await team.direct(double.person) == {"public"}
+    assert await team.direct(double.person) == set()
     assert "left out" in caplog.text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from simcord.backend.models import Channel, Message
@@ -70,6 +71,33 @@ async def test_it_is_seen_at_once_that_the_bot_works(team: Team) -> None:
     team.handle.holding.set()
     await team.discord.until(lambda: team.discord.said(thread)[0].content == "Yes.")
     assert len(team.discord.said(thread)) == 1
+
+
+async def test_the_place_in_the_queue_is_told_within_three_seconds() -> None:
+    now = 0.0
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        await asyncio.sleep(0)
+
+    places = [Status(f"{ahead} ahead of you …") for ahead in (2, 1)]
+    handle = Script(ask=[*places, Reply("answer", "Yes.", "en")])
+    handle.holding = asyncio.Event()
+    options: dict[str, Any] = {"edit_seconds": 1.5, "clock": lambda: now, "sleep": sleep}
+    async with DiscordDouble() as double, running(double, handle, **options):
+        double.person.ask(double.channel, "How many days of leave?")
+        said = await double.until(
+            lambda: [
+                m
+                for thread in double.threads(double.channel)
+                for m in double.said(thread)
+                if "1 ahead of you" in m.content
+            ]
+        )
+        assert now <= 3
+        handle.holding.set()
+        await double.until(lambda: said[0].content == "Yes.")
 
 
 async def test_a_direct_message_is_answered_there(team: Team) -> None:

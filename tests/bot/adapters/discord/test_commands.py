@@ -95,6 +95,7 @@ async def test_ask_answers_everybody_where_that_is_wanted(team: Team) -> None:
         ("search", {"words": "leave"}, "search", "leave"),
         ("summarise", {"document": "handbook.pdf"}, "summarise", "handbook.pdf"),
         ("summarise", {"link": "https://example.org/a"}, "summarise", "https://example.org/a"),
+        ("learn", {"link": "https://example.org/a"}, "learn", "https://example.org/a"),
         ("sources", {}, "sources", ""),
         ("forget", {"document": "handbook.pdf"}, "forget", "handbook.pdf"),
         ("reindex", {}, "index", ""),

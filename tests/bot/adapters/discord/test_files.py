@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import discord
 import pytest
 
 from bot.adapters.discord.adapter import DiscordAdapter
 from bot.adapters.discord.bot import Manners
-from bot.messages import Attachment, AttachmentError, Reply
+from bot.messages import Attachment, AttachmentError, Reply, Request
 from rag.fetch import FetchError
 from tests.doubles.discord_running import Script, running
 from tests.doubles.discord_wire import DiscordDouble
@@ -135,6 +136,46 @@ async def test_a_file_is_kept_on_a_button_where_that_is_wanted(
         await double.until(lambda: "34 passages" in offer.content or "didn't keep" in offer.content)
         assert double.said(double.channel) == [offer]
         assert [request.command for request in handle.requests] == ["upload"] * kept
+
+
+def only_admins(request: Request) -> Reply | None:
+    """Let only admins teach."""
+    limited = request.command == "upload" and not request.is_admin
+    return Reply("error", "Please ask an admin.", "en") if limited else None
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+async def test_files_of_people_who_may_not_teach_are_left_alone_unless_they_ask(
+    double: DiscordDouble, handle: Script, keeps: bool
+) -> None:
+    manners = Manners(keep_files=keeps)
+    async with running(double, handle, manners=manners, forbids=only_admins):
+        ignored = double.person.say(double.channel, "our handbook", files=[PDF])
+        asked = double.person.ask(double.channel, "", files=[PDF])
+        await double.until(lambda: handle.requests)
+    (request,) = handle.requests
+    assert request.id == f"{asked.id}:upload"
+    answered = [(m.reference or {}).get("message_id") for m in double.said(double.channel)]
+    assert str(ignored.id) not in answered
+
+
+async def test_who_may_not_keep_an_offered_file_leaves_it_to_others(
+    double: DiscordDouble, handle: Script
+) -> None:
+    admin = double.add_person("tom")
+    manage = discord.Permissions(manage_guild=True).value
+    role = double.backend.create_role(double.guild.id, "admin", permissions=manage)
+    double.backend.add_member_role(double.guild.id, admin.id, role.id)
+    async with running(double, handle, manners=Manners(keep_files=False), forbids=only_admins):
+        admin.say(double.channel, "our handbook", files=[PDF])
+        (offer,) = await double.until(lambda: double.said(double.channel))
+        await double.until(lambda: len(offer.components) == 1)
+        pressed = double.person.press(offer, "Keep")
+        told = await double.until(lambda: double.person.shown(pressed))
+        assert told is not None
+        assert "ask an admin" in told.content
+        admin.press(offer, "Keep")
+        await double.until(lambda: "34 passages" in offer.content)
 
 
 async def fetched(

@@ -83,6 +83,56 @@ async def test_a_private_answer_can_be_shared(slack: SlackDouble, start: Start) 
     assert "You get ten days. [1]" in shared.markdown
 
 
+async def test_a_private_answer_is_regenerated_in_its_place(
+    slack: SlackDouble, start: Start
+) -> None:
+    bot = await start()
+    await slack.command("/ask", "How many days?")
+    await slack.until(lambda: slack.responses)
+    await slack.click(slack.responses[0], "again")
+    await slack.until(lambda: len(slack.responses) == 3)
+    _, looking, again = slack.responses
+    assert looking["replace_original"] is again["replace_original"] is True
+    assert again["response_type"] == "ephemeral"
+    assert "ten days" in again["text"]
+    assert slack.messages == []
+    first, second = bot.asked()
+    assert (first.text, first.conversation) == (second.text, second.conversation)
+    await slack.click(again, "share")
+    await finished(slack, None)
+
+
+async def test_a_long_private_answer_can_be_shared_and_regenerated(
+    slack: SlackDouble, start: Start
+) -> None:
+    async def long(request: Request) -> AsyncIterator[ReplyEvent]:
+        yield Reply("answer", "It takes ten days. " * 1000, "en")
+
+    await start(long)
+    await slack.command("/ask", "How many days?")
+    await slack.until(lambda: len(slack.responses) == 3)
+    assert "again" in str(slack.responses[-1]["blocks"])
+    await slack.click(slack.responses[-1], "share")
+    await slack.until(lambda: len(slack.messages) == 3)
+
+
+async def test_a_web_page_is_learned_for_everybody_to_see(slack: SlackDouble, start: Start) -> None:
+    page = "https://wiki.example/faq"
+
+    async def learn(request: Request) -> AsyncIterator[ReplyEvent]:
+        row = {"document": "d1", "name": page, "state": "ready"}
+        yield Reply("answer", f"{page}: 3 passages, ready", "en", data=[row])
+
+    bot = await start(learn)
+    ack = await slack.command("/glm", f"learn <{page}>")
+    assert ack is not None
+    assert ack["response_type"] == "in_channel"
+    receipt = await slack.reply(says("3 passages"), None)
+    assert (bot.requests[0].command, bot.requests[0].text) == ("learn", page)
+    assert bot.requests[0].scope == GENERAL
+    assert "forget:0" in {element["action_id"] for _, element in receipt.elements()}
+
+
 async def test_an_old_answer_can_no_longer_be_shared(slack: SlackDouble, start: Start) -> None:
     bot = await start()
     await slack.command("/ask", "How many days?")
@@ -261,9 +311,34 @@ async def test_slacks_own_stop_button_ends_the_request(slack: SlackDouble, start
     ts = await slack.mention("How many days?")
     reply = await slack.reply(says("Half"), ts)
     await slack.press_stop(reply)
+    await slack.until(lambda: bot.asked("stop"))
     await finished(slack, ts, "Half an ans")
     assert bot.asked("stop")[0].text == bot.asked()[0].id
     assert len(slack.in_thread(ts)) == 1
+
+
+async def test_slacks_own_stop_button_is_the_askers(slack: SlackDouble, start: Start) -> None:
+    go = asyncio.Event()
+
+    async def script(request: Request) -> AsyncIterator[ReplyEvent]:
+        if request.command == "stop":
+            yield Reply("error", "Only the person who asked can stop this.", "en")
+        else:
+            yield ReplyChunk("Half. ")
+            await go.wait()
+            yield Reply(
+                "answer", "Half. Whole.", "en", tuple(map(ReplyChunk, ("Half. ", "Whole.")))
+            )
+
+    await start(script)
+    ts = await slack.mention("How many days?")
+    reply = await slack.reply(says("Half"), ts)
+    await slack.press_stop(reply, user="U0BEN")
+    await slack.until(lambda: slack.whispers)
+    assert slack.whispers == [("U0BEN", "Only the person who asked can stop this.")]
+    go.set()
+    await finished(slack, ts, "Whole.")
+    assert slack.in_thread(ts) == [reply]
 
 
 async def test_regenerate_answers_anew_in_the_same_message(

@@ -15,6 +15,7 @@ from bot.adapters.slack.blocks import PAGE_LIMIT
 from bot.messages import Citation, Reply, ReplyChunk, ReplyEvent, Request, Sources, Status
 from tests.bot.adapters.slack.bot import ANSWER, CITED, Bot, Start, finished, says
 from tests.bot.inboxes import MemoryInbox
+from tests.doubles import slack_payloads as payloads
 from tests.doubles.slack import Answer, SlackDouble, rate_limited
 
 
@@ -340,16 +341,48 @@ async def test_an_answer_to_an_archived_channel_goes_to_the_person(
     assert len(slack.messages) == 1
 
 
-async def test_the_place_in_the_queue_is_shown_at_once(slack: SlackDouble, start: Start) -> None:
-    go = asyncio.Event()
+async def test_the_place_in_the_queue_is_told_within_three_seconds(
+    slack: SlackDouble, start: Start
+) -> None:
+    now, moved = 0.0, asyncio.Event()
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        await asyncio.sleep(0)
 
     async def waiting(request: Request) -> AsyncIterator[ReplyEvent]:
         yield Status("2 ahead of you …")
-        await go.wait()
-        yield ANSWER
+        await moved.wait()
+        yield Status("1 ahead of you …")
+        await asyncio.Event().wait()
 
-    await start(waiting)
+    async def told(place: str) -> float:
+        await slack.until(lambda: place in str([m.blocks for m in slack.in_thread(ts)]))
+        return now
+
+    await start(waiting, edit_seconds=1.0, clock=lambda: now, sleep=sleep)
     ts = await slack.mention("Why?")
-    await slack.until(lambda: "2 ahead of you" in str([m.blocks for m in slack.in_thread(ts)]))
-    go.set()
-    await finished(slack, ts)
+    first = await told("2 ahead of you")
+    assert first <= 3
+    moved.set()
+    assert await told("1 ahead of you") - first <= 3
+
+
+async def test_an_answer_is_found_again_in_a_thread_of_any_length(
+    slack: SlackDouble, start: Start
+) -> None:
+    slack.streams = False
+    root = slack.next_ts()
+    for number in range(450):
+        said = payloads.message(
+            f"No {number}", user="U0BEN", channel="C0GENERAL", ts=slack.next_ts(),
+            thread_ts=root, files=[],
+        )  # fmt: skip
+        slack.said.append(said)
+    await start()
+    slack.script("chat.postMessage", Answer(503, {"ok": False}, accept=True))
+    await slack.mention("Why?", thread_ts=root)
+    await slack.until(lambda: slack.count("conversations.replies") == 3)  # 200 messages each
+    await finished(slack, await slack.mention("And?"))
+    assert len(slack.in_thread(root)) == 1

@@ -228,6 +228,55 @@ async def test_files_can_be_left_alone(slack: SlackDouble, start: Start) -> None
     assert [each.attachments[0].name for each in bot.asked("upload")] == ["b.txt"]
 
 
+def only_admins(request: Request) -> Reply | None:
+    """Let nobody but admins teach and forget."""
+    limited = request.command in ("upload", "forget") and not request.is_admin
+    return Reply("error", "Please ask an admin.", "en") if limited else None
+
+
+@pytest.mark.parametrize("keep", ["always", "ask"])
+async def test_files_of_people_who_may_not_teach_are_left_alone_unless_they_ask(
+    slack: SlackDouble, start: Start, keep: str
+) -> None:
+    bot = await start(receipts, forbids=only_admins, habits=Habits(keep_files=keep))
+    slack.people["U0BEN"] = {"is_admin": True}
+
+    async def post(say: Callable[..., Any], **where: Any) -> str:
+        file = slack.add_file("rules.txt", b"ten days", "text/plain")
+        ts: str = await say("", files=[file], **where)
+        return ts
+
+    ignored = await post(slack.say)
+    taken = await post(slack.say, user="U0BEN")
+    asked = await post(slack.mention)
+    direct = await post(slack.say, channel="D0ANN")
+    for ts in (taken, asked, direct):
+        await slack.until(lambda ts=ts: slack.in_thread(ts))  # type: ignore[misc]
+    assert slack.in_thread(ignored) == []
+    assert {each.user for each in bot.requests} == (
+        {"U0ANN", "U0BEN"} if keep == "always" else {"U0ANN"}
+    )
+
+
+async def test_who_may_not_press_a_button_leaves_it_to_others(
+    slack: SlackDouble, start: Start
+) -> None:
+    bot = await start(receipts, forbids=only_admins, habits=Habits(keep_files="ask"))
+    slack.people["U0BEN"] = {"is_admin": True}
+    file = slack.add_file("rules.txt", b"ten days", "text/plain")
+    ts = await slack.say("", files=[file], user="U0BEN")
+    offer = await finished(slack, ts, "Shall I keep rules.txt")
+    await slack.click(offer, "keep")
+    await slack.until(lambda: slack.responses)
+    assert "ask an admin" in slack.responses[-1]["text"]
+    await slack.click(offer, "keep", user="U0BEN")
+    receipt = await finished(slack, ts, "34 passages")
+    await slack.click(receipt, "forget")
+    await slack.until(lambda: len(slack.responses) == 2)
+    assert "34 passages" in receipt.text
+    assert [each.command for each in bot.requests] == ["upload"]
+
+
 async def test_a_file_in_a_direct_message_belongs_to_it_alone(
     slack: SlackDouble, start: Start
 ) -> None:
