@@ -23,7 +23,7 @@ _LEVELS = (
     (re.compile(r"[，、：]\s*|[,:]\s+|\s[–—-]\s"), _CLAUSE),
     (re.compile(r"\s+"), _SPACE),
 )
-_ROW = re.compile(r"[^:\n]{1,200}: [^\n]*; [^:\n]{1,200}: ")
+_ROW = re.compile(r"(?>[^\n]{1,200}?: )[^\n]*; [^\n;]{1,200}: ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,8 +66,8 @@ def _answer(descriptor: int, name: str, memory: int, answers: BinaryIO) -> dict[
                 continue
             parts.append([None, part.page, part.section])
             pixels = base64.b64encode(zlib.compress(part.pixels, 1)).decode()
-            raster = {"width": part.width, "height": part.height, "pixels": pixels}
-            answers.write(_line({"raster": raster}))
+            size = {"width": part.width, "height": part.height}
+            answers.write(_line({"raster": {**size, "pixels": pixels, "inside": part.inside}}))
             answers.flush()
     except Exception as error:  # whatever a parser throws is a verdict on its file
         if not isinstance(error, DocumentError) and (

@@ -30,6 +30,8 @@ class Raster:
     height: int
     pixels: bytes
     """Grey values, row by row: `width * height` of them."""
+    inside: bool = False
+    """Whether it stands in a text that is worth having without it."""
 
 
 @dataclass(frozen=True)

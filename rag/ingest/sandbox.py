@@ -185,6 +185,7 @@ class _Child:
         self._buffer = bytearray()
         self._verdict: DocumentError | None = None
         self._peak = 0
+        self._blind = False
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
             [sys.executable, "-I", "-B", "-c", program, str(ROOT)],
             stdin=subprocess.PIPE,
@@ -207,6 +208,7 @@ class _Child:
     def answer(self) -> Outcome | None:
         """Return the next file's outcome; None if the child ended or overstayed first."""
         seen: list[str] = []
+        self._blind = False
         deadline = time.monotonic() + self._wall
         while (line := self._line(deadline)) is not None:
             try:
@@ -214,7 +216,7 @@ class _Child:
                 if "raster" not in told:
                     return _outcome(told, seen)
                 asked = time.monotonic()
-                seen.append(self._read(_raster(told["raster"])))
+                seen.append(self._look(_raster(told["raster"])))
                 deadline += time.monotonic() - asked  # the file's own time is what is limited
             except DocumentError as error:  # the pictures' verdict is the file's
                 self._verdict = error
@@ -224,6 +226,18 @@ class _Child:
                     DocumentCode.CORRUPT, f"the parser's answer makes no sense: {error}"
                 )
         return None
+
+    def _look(self, raster: Raster) -> str:
+        """Return a picture's text; after one that can't be read, a text's others have none."""
+        if raster.inside and self._blind:
+            return ""
+        try:
+            return self._read(raster)
+        except DocumentError:
+            if not raster.inside:
+                raise
+            self._blind = True
+            return ""
 
     def _line(self, deadline: float) -> bytes | None:
         assert self._process.stdout is not None  # noqa: S101 - we asked for a pipe
@@ -288,7 +302,7 @@ def _raster(told: Any) -> Raster:
     pixels = opened.decompress(b64decode(told["pixels"], validate=True), width * height)
     if len(pixels) != width * height:
         raise ValueError("a picture without its pixels")
-    return Raster(None, None, width, height, pixels)
+    return Raster(None, None, width, height, pixels, inside=told["inside"] is True)
 
 
 def _outcome(answer: Any, seen: Sequence[str]) -> Outcome:

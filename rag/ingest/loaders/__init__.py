@@ -60,18 +60,24 @@ class Reading:
 
         Raise `DocumentError` with the code that says why there is nothing.
         """
-        characters = scans = 0
+        characters = scans = inside = 0
         found = False
         for document in documents(self._data, self._name, {}):
             meta = document.metadata
             self.pages = meta["total_pages"] or self.pages
             section = clean(meta["section"] or "") or None
             if (raster := meta.get("raster")) is not None:
-                scans += 1
+                if meta["inside"]:
+                    inside += 1
+                    if inside > MAX_SCANS:
+                        continue
+                else:
+                    scans += 1
                 if scans > MAX_SCANS:
                     raise DocumentError(DocumentCode.TOO_LARGE, f"more than {MAX_SCANS} scans")
                 found = True
-                yield Raster(meta["page"], section, *raster)
+                width, height, pixels = raster
+                yield Raster(meta["page"], section, width, height, pixels, meta["inside"])
             elif text := clean(document.page_content).strip():
                 characters += len(text)
                 if characters > self._max_characters:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,6 +17,7 @@ from lxml import etree
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import packages
 from rag.ingest.loaders.html import page_sections
+from rag.ingest.loaders.inside import Inside
 from rag.ingest.loaders.outline import Outline
 from rag.ingest.loaders.xml import parse_xml
 
@@ -36,7 +38,7 @@ class EpubParser(BaseBlobParser):
         with packages.opened(data) as book:
             if _is_locked(book, budget):
                 raise DocumentError(DocumentCode.ENCRYPTED, "a book with copy protection")
-            outline = Outline()
+            outline, inside = Outline(), Inside()
             for chapter in _chapters(book, budget):
                 try:
                     page = packages.member(book, chapter, budget)
@@ -44,8 +46,20 @@ class EpubParser(BaseBlobParser):
                     if error.code is DocumentCode.CORRUPT:  # a chapter that isn't there
                         continue
                     raise
-                yield from page_sections(page, outline)
+                pictures = partial(_picture, inside, book, posixpath.dirname(chapter))
+                yield from page_sections(page, outline, pictures)
             yield from outline.close()
+
+
+def _picture(
+    inside: Inside, book: zipfile.ZipFile, folder: str, address: str, outline: Outline
+) -> Iterator[Document]:
+    """Yield the picture that a chapter in this folder of the book refers to."""
+    if address.startswith("data:"):
+        yield from inside.embedded(address, outline)
+        return
+    name = posixpath.normpath(posixpath.join(folder, unquote(address)))
+    yield from inside.read(name, lambda: book.read(name), outline)
 
 
 def _chapters(book: zipfile.ZipFile, budget: packages.Budget) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from langchain_core.document_loaders.base import BaseBlobParser
@@ -13,7 +13,8 @@ from lxml import etree, html
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders.encodings import decode
-from rag.ingest.loaders.outline import Outline, clean, flow
+from rag.ingest.loaders.inside import Inside
+from rag.ingest.loaders.outline import Cell, Outline, clean, flow
 from rag.ingest.loaders.tables import lines
 
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w:.-]+)""", re.IGNORECASE)
@@ -91,6 +92,8 @@ _MAX_SPAN = 50
 _BREAK = "\v"
 
 Element: TypeAlias = Any  # lxml comes without types
+Pictures: TypeAlias = Callable[[str, Outline], Iterator[Document]]
+"""Yields what an outline has gathered and the picture at an address, if that can be had."""
 
 
 class HtmlParser(BaseBlobParser):
@@ -99,11 +102,11 @@ class HtmlParser(BaseBlobParser):
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
         """Yield the sections in order; raise `DocumentError` CORRUPT if no page can be made out."""
         outline = Outline()
-        yield from page_sections(blob.as_bytes(), outline)
+        yield from page_sections(blob.as_bytes(), outline, Inside().embedded)
         yield from outline.close()
 
 
-def page_sections(data: bytes, outline: Outline) -> Iterator[Document]:
+def page_sections(data: bytes, outline: Outline, pictures: Pictures) -> Iterator[Document]:
     """Yield the sections that headings close; the outline keeps the last, and the page's title."""
     declared = _CHARSET.search(data[:4096]) or _XML_ENCODING.match(data)
     tree = _tree(clean(decode(data, declared[1].decode() if declared else None)))
@@ -111,18 +114,14 @@ def page_sections(data: bytes, outline: Outline) -> Iterator[Document]:
         return
     title = tree.findtext(".//title")
     outline.title = flow(title)[:120] or None if title else None
-    yield from _Walk(outline).run(_main(tree))
+    yield from _Walk(outline, pictures).run(_main(tree))
 
 
-def fragment_blocks(markup: str) -> list[str]:
-    """Return the blocks of text in a piece of HTML, as Markdown embeds it."""
+def fragment(markup: str, outline: Outline) -> Iterator[Document]:
+    """Yield the sections that headings close in a piece of HTML, as Markdown and mail have it."""
     tree = _tree(markup)
-    if tree is None:
-        return []
-    outline = Outline()
-    walk = _Walk(outline)
-    documents = [*walk.run(tree), *outline.close()]
-    return [document.page_content for document in documents]
+    if tree is not None:
+        yield from _Walk(outline, Inside().embedded).run(tree)
 
 
 def _tree(text: str) -> Element | None:
@@ -149,8 +148,9 @@ def _main(tree: Element) -> Element:
 class _Walk:
     """Walks a page in reading order and tells the outline of its blocks."""
 
-    def __init__(self, outline: Outline) -> None:
+    def __init__(self, outline: Outline, pictures: Pictures) -> None:
         self._outline = outline
+        self._pictures = pictures
         self._inline: list[str] = []
         self._items: dict[Element, int] = {}
 
@@ -176,9 +176,13 @@ class _Walk:
                 continue
             if element.tag == "table" and _is_data(element):
                 self._flush()
-                self._outline.block("\n".join(_table_lines(element)))
+                yield from self._outline.table(_table_lines(element))
+                for image in element.iter("img"):
+                    yield from self._pictures(image.get("src") or "", self._outline)
                 self._inline.append(element.tail or "")
                 continue
+            if element.tag == "img":
+                yield from self._pictures(element.get("src") or "", self._outline)
             if element.tag == "pre":
                 self._flush()
                 self._outline.block(clean(_text(element)))
@@ -259,12 +263,14 @@ def _is_data(table: Element) -> bool:
     return len(widths) > 1 and max(widths) > 1
 
 
-def _table_lines(table: Element) -> Iterator[str]:
+def _table_lines(table: Element) -> Iterator[str | Cell]:
     header = _has_header(table)
     if header is False:  # names stand at the left of their rows
-        rows = ([f"{r[0]}: {r[1]}"] if len(r) == 2 and all(r) else r for r in _rows(table))
-        return lines(rows, header=False)
-    return lines(_rows(table), header=header)
+        for row in _rows(table):
+            pair = len(row) == 2 and all(row)
+            yield from lines([[cell] for cell in row] if pair else [row], header=pair)
+        return
+    yield from lines(_rows(table), header=header)
 
 
 def _has_header(table: Element) -> bool | None:

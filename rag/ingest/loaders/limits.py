@@ -9,5 +9,9 @@ MAX_EXPANSION = 100
 """Times the size of the package."""
 MAX_SCANS = 200
 """Pictures and scanned pages of one file: each takes seconds to read."""
+MAX_INSIDE = 50
+"""Pictures in a text that are read: the text is worth having without the others."""
 MAX_PIXELS = 60_000_000
 """Of a picture before it is made smaller: a phone's is 12 to 50 million."""
+MAX_PIXELS_INSIDE = 200_000_000
+"""Of all the pictures in a text."""

@@ -15,8 +15,8 @@ from langchain_core.documents.base import Blob
 
 from rag.ingest.loaders.archives import Attachments
 from rag.ingest.loaders.encodings import decode
-from rag.ingest.loaders.html import fragment_blocks
-from rag.ingest.loaders.outline import clean, document, flow
+from rag.ingest.loaders.html import fragment
+from rag.ingest.loaders.outline import Outline, clean, flow
 
 _HEADERS = ("From", "To", "Cc", "Date", "Subject")
 
@@ -29,10 +29,11 @@ class MailParser(BaseBlobParser):
         message = message_from_bytes(blob.as_bytes(), policy=policy.default)
         subject = _header(message, "Subject")
         body = message.get_body(("plain", "html"))
-        blocks = [_heads({name: _header(message, name) for name in _HEADERS})]
+        heads: dict[str, str | None] = {name: _header(message, name) for name in _HEADERS}
+        text, is_html = "", False
         if isinstance(body, EmailMessage):
-            blocks += _blocks(_text(body), body.get_content_subtype() == "html")
-        yield document("\n\n".join(filter(None, blocks)), section=flow(subject)[:120] or None)
+            text, is_html = _text(body), body.get_content_subtype() == "html"
+        yield from _letter(subject, heads, text, is_html)
         inside = Attachments(blob)
         for part in message.iter_attachments():
             if part.get_content_type() == "message/rfc822":
@@ -60,9 +61,7 @@ class OutlookParser(BaseBlobParser):
         body, is_html = message.body, False
         if not (body and body.strip()):
             body, is_html = message.html_body, True
-        blocks = [_heads(heads), *_blocks(body or "", is_html)]
-        section = flow(message.subject or "")[:120] or None
-        yield document("\n\n".join(filter(None, blocks)), section=section)
+        yield from _letter(message.subject or "", heads, body or "", is_html)
         inside = Attachments(blob)
         for attachment in message.attachments:
             if data := attachment.file_bytes:
@@ -70,8 +69,26 @@ class OutlookParser(BaseBlobParser):
                 yield from inside.read(data, attachment.file_name or "attachment")
 
 
-def _heads(values: dict[str, str | None]) -> str:
-    return "\n".join(f"{name}: {flow(value)}" for name, value in values.items() if value)
+def _letter(
+    subject: str, heads: dict[str, str | None], text: str, is_html: bool
+) -> Iterator[Document]:
+    """Yield a letter; the headings that HTML has are below its subject."""
+    outline = Outline()
+    outline.title = flow(subject)[:120] or None
+    outline.block("\n".join(f"{name}: {flow(value)}" for name, value in heads.items() if value))
+    if is_html and text.strip():
+        yield from _below(outline.title, fragment(clean(text), outline))
+    else:
+        outline.block(clean(text))
+    yield from _below(outline.title, outline.close())
+
+
+def _below(title: str | None, parts: Iterator[Document]) -> Iterator[Document]:
+    for part in parts:
+        section = part.metadata["section"]
+        if title and not section.startswith(title):
+            part.metadata["section"] = f"{title} > {section}"
+        yield part
 
 
 def _header(message: EmailMessage, name: str) -> str:
@@ -87,7 +104,3 @@ def _text(part: EmailMessage) -> str:
     if not isinstance(payload, bytes):
         return ""
     return decode(payload, part.get_content_charset()) if payload else ""
-
-
-def _blocks(text: str, is_html: bool) -> list[str]:
-    return fragment_blocks(clean(text)) if is_html and text.strip() else [clean(text)]

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from rag.ingest.loaders.encodings import decode
-from rag.ingest.loaders.html import fragment_blocks
+from rag.ingest.loaders.html import fragment
 from rag.ingest.loaders.outline import Outline, clean, flow
 from rag.ingest.loaders.tables import lines
 
@@ -64,7 +64,7 @@ def _sections(tokens: Sequence[Token], outline: Outline) -> Iterator[Document]:
             case "tr_open":
                 rows.append([])
             case "table_close":
-                outline.block("\n".join(lines(rows, header=True)))
+                yield from outline.table(lines(rows, header=True))
                 rows = []
             case "inline" if rows:
                 rows[-1].append(_inline(token))
@@ -76,8 +76,7 @@ def _sections(tokens: Sequence[Token], outline: Outline) -> Iterator[Document]:
             case "fence" | "code_block":
                 outline.block(token.content)
             case "html_block":
-                for block in fragment_blocks(token.content):
-                    outline.block(block)
+                yield from fragment(token.content, outline)
     yield from outline.close()
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain
 from typing import Any
 
 from langchain_core.document_loaders.base import BaseBlobParser
@@ -13,10 +16,13 @@ from lxml import etree
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import packages
+from rag.ingest.loaders.inside import Inside
 from rag.ingest.loaders.limits import MAX_PAGES
-from rag.ingest.loaders.outline import Outline, document, flow
+from rag.ingest.loaders.outline import Outline, flow, placed
 from rag.ingest.loaders.tables import lines
 from rag.ingest.loaders.xml import parse_xml
+
+Pictures = Callable[[Any, Outline], Iterator[Document]]
 
 _MAX_REPEATS = 50
 # What is not the text itself: old versions, lists that headings are repeated in, their numbers.
@@ -43,19 +49,20 @@ class OpenDocumentParser(BaseBlobParser):
         data = blob.as_bytes()
         budget = packages.Budget(len(data))
         packages.check(data)
+        check_password(data)
         with packages.opened(data) as package:
-            check_password(data)
             root = parse_xml(packages.member(package, "content.xml", budget))
-        body = next((e for e in root if _name(e) == "body"), None)
-        content = None if body is None else next(iter(body), None)
-        if content is None:
-            raise DocumentError(DocumentCode.CORRUPT, "an OpenDocument file without content")
-        if _name(content) == "presentation":
-            yield from _slides(content)
-            return
-        outline = Outline()
-        yield from _sections(content, outline)
-        yield from outline.close()
+            body = next((e for e in root if _name(e) == "body"), None)
+            content = None if body is None else next(iter(body), None)
+            if content is None:
+                raise DocumentError(DocumentCode.CORRUPT, "an OpenDocument file without content")
+            pictures = partial(_pictures, package, Inside())
+            if _name(content) == "presentation":
+                yield from _slides(content, pictures)
+                return
+            outline = Outline()
+            yield from _sections(content, outline, pictures)
+            yield from outline.close()
 
 
 def check_password(data: bytes) -> None:
@@ -67,7 +74,16 @@ def check_password(data: bytes) -> None:
                 raise DocumentError(DocumentCode.ENCRYPTED, "an OpenDocument file with a password")
 
 
-def _slides(content: Any) -> Iterator[Document]:
+def _pictures(
+    package: zipfile.ZipFile, inside: Inside, element: Any, outline: Outline
+) -> Iterator[Document]:
+    """Yield the pictures in an element."""
+    for image in element.iter("{*}image"):
+        name = _attribute(image, "href") or ""
+        yield from inside.read(name, partial(package.read, name), outline)
+
+
+def _slides(content: Any, pictures: Pictures) -> Iterator[Document]:
     pages = [page for page in content if _name(page) == "page"]
     if len(pages) > MAX_PAGES:
         raise DocumentError(DocumentCode.TOO_LARGE, f"{len(pages)} slides")
@@ -75,12 +91,12 @@ def _slides(content: Any) -> Iterator[Document]:
         title = next((e for e in page.iter("*") if _attribute(e, "class") == "title"), None)
         section = flow(_text(title)) if title is not None else ""
         outline = Outline()
-        list(_sections(page, outline))
-        text = "\n\n".join(part.page_content for part in outline.close())
-        yield document(text, page=number, section=section[:120] or None, pages=len(pages))
+        outline.title = section[:120] or None
+        parts = chain(_sections(page, outline, pictures), outline.close())
+        yield from placed(parts, page=number, pages=len(pages))
 
 
-def _sections(content: Any, outline: Outline) -> Iterator[Document]:
+def _sections(content: Any, outline: Outline, pictures: Pictures) -> Iterator[Document]:
     """Yield what each heading closes; a stack of our own, since files may nest deep."""
     stack: list[tuple[Any, int]] = [(e, 0) for e in reversed(content)]
     while stack:
@@ -93,8 +109,12 @@ def _sections(content: Any, outline: Outline) -> Iterator[Document]:
         elif name == "p":
             text = _text(element)
             outline.block(f"- {text}" if depth and text else text, tight=depth > 0)
+            yield from pictures(element, outline)
+        elif name == "image":
+            yield from pictures(element, outline)
         elif name == "table":
-            outline.block("\n".join(lines(_rows(element))))
+            yield from outline.table(lines(_rows(element)))
+            yield from pictures(element, outline)
         elif name not in _SKIPPED:
             inner = depth + (name == "list")
             stack.extend((child, inner) for child in reversed(element))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from langchain_core.documents import Document
 
@@ -19,6 +20,16 @@ _TAIL = re.compile(r"(?<![^\S\n])[^\S\n]++(?=\n|\Z)")
 _EMPTY_LINES = re.compile(r"\n{3,}")
 _HEADING_CHARACTERS = 120
 _WRAP = re.compile(rf"(?<=[{HAN}，。、；：？！（）《》“”])\s+(?=[{HAN}，。、；：？！（）《》“”])")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A table's cell that is too long to stand in its row's line."""
+
+    name: str
+    """What each part of it needs to be understood: "First: value; Column"."""
+    text: str
+    """The same with the cell's text behind it."""
 
 
 def clean(text: str) -> str:
@@ -46,10 +57,22 @@ def picture(
     page: int | None = None,
     section: str | None = None,
     pages: int | None = None,
+    inside: bool = False,
 ) -> Document:
-    """Return a Document for a picture to be read: its width, its height and its grey values."""
-    metadata = {"page": page, "section": section, "total_pages": pages, "raster": raster}
-    return Document("", metadata=metadata)
+    """Return a Document for a picture to be read: its width, its height and its grey values.
+
+    `inside` says that it stands in a text that is worth having without it.
+    """
+    made = document("", page=page, section=section, pages=pages)
+    made.metadata |= {"raster": raster, "inside": inside}
+    return made
+
+
+def placed(parts: Iterable[Document], *, page: int, pages: int) -> Iterator[Document]:
+    """Yield the parts of a page, slide or sheet, which it is of how many told in each."""
+    for part in parts:
+        part.metadata.update(page=page, total_pages=pages)
+        yield part
 
 
 class Outline:
@@ -86,6 +109,20 @@ class Outline:
             self._parts.append("\n" if tight and self._tight else "\n\n")
         self._parts.append(text)
         self._tight = tight
+
+    def table(self, lines: Iterable[str | Cell]) -> Iterator[Document]:
+        """Add a table's lines as a block; a long cell is a section of its own in their midst."""
+        block: list[str] = []
+        for line in lines:
+            if isinstance(line, str):
+                block.append(line)
+                continue
+            self.block("\n".join(block))
+            block = []
+            yield from self.close()
+            section = self.section
+            yield document(line.text, section=f"{section} > {line.name}" if section else line.name)
+        self.block("\n".join(block))
 
     def drop(self) -> None:
         """Forget what has been gathered, but not the headings."""

@@ -17,7 +17,7 @@ from langchain_core.documents.base import Blob
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders.archives import Attachments
 from rag.ingest.loaders.limits import MAX_PAGES
-from rag.ingest.loaders.outline import Outline, clean, flow, picture
+from rag.ingest.loaders.outline import Outline, clean, flow, picture, placed
 from rag.ingest.loaders.paragraphs import unwrap
 from rag.ingest.loaders.pictures import Grey, grey
 
@@ -94,7 +94,6 @@ def _page(
         return
     finally:
         page.close()
-    place = {"page": number + 1, "pages": len(pdf)}
     parts: list[Document] = []
     if scan is not None:
         parts.append(picture(scan, section=outline.section))
@@ -112,9 +111,7 @@ def _page(
     outline.block("\n".join(lines).strip("\n"))
     outline.block("\n".join(extra))
     parts += outline.close()
-    for part in parts:
-        part.metadata.update(page=place["page"], total_pages=place["pages"])
-        yield part
+    yield from placed(parts, page=number + 1, pages=len(pdf))
     for level, title in waiting:  # not found on the page, but the next ones belong to it
         list(outline.heading(level, title))
         outline.drop()

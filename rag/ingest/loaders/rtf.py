@@ -45,7 +45,7 @@ class RtfParser(BaseBlobParser):
                 rows.append([_HEADING.sub("", cell).strip() for cell in cells])
                 continue
             if rows:
-                outline.block("\n".join(lines(rows)))
+                yield from outline.table(lines(rows))
                 rows = []
             level = _HEADING.search(line)
             plain = clean(_HEADING.sub("", line)).translate(_BULLETS).strip()
@@ -54,7 +54,7 @@ class RtfParser(BaseBlobParser):
             else:
                 outline.block(plain, tight=plain.startswith(("•", "-", "·")))
         if rows:
-            outline.block("\n".join(lines(rows)))
+            yield from outline.table(lines(rows))
         yield from outline.close()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import openpyxl
@@ -18,7 +18,7 @@ from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import packages
 from rag.ingest.loaders.limits import MAX_CELLS
 from rag.ingest.loaders.opendocument import check_password
-from rag.ingest.loaders.outline import document
+from rag.ingest.loaders.outline import Cell, Outline, placed
 from rag.ingest.loaders.tables import lines
 
 
@@ -38,9 +38,9 @@ class XlsxParser(BaseBlobParser):
                     continue
                 sheet.reset_dimensions()  # files claim dimensions that they don't have
                 counted = _Counted(sheet.iter_rows())
-                text = "\n".join(lines(counted, max_cells=left))
+                rows = lines(counted, max_cells=left)
+                yield from placed(_told(sheet.title, rows), page=number, pages=len(book.sheetnames))
                 left -= counted.cells
-                yield document(text, page=number, section=sheet.title, pages=len(book.sheetnames))
         except zipfile.BadZipFile as error:
             raise DocumentError(DocumentCode.CORRUPT, str(error)) from error
         finally:
@@ -76,8 +76,15 @@ def _sheets(book: python_calamine.CalamineWorkbook) -> Iterator[Document]:
         if left < 0:
             raise DocumentError(DocumentCode.TOO_LARGE, f"more than {MAX_CELLS} cells")
         rows = ([_shown(value) for value in row] for row in sheet.iter_rows())
-        text = "\n".join(lines(rows))
-        yield document(text, page=number, section=known.name, pages=len(book.sheets_metadata))
+        told = _told(known.name, lines(rows))
+        yield from placed(told, page=number, pages=len(book.sheets_metadata))
+
+
+def _told(sheet: str, rows: Iterable[str | Cell]) -> Iterator[Document]:
+    outline = Outline()
+    outline.title = sheet
+    yield from outline.table(rows)
+    yield from outline.close()
 
 
 class _Counted:

@@ -1,9 +1,9 @@
-"""PPTX: the text, tables and notes of each slide."""
+"""PPTX: the text, tables, pictures and notes of each slide."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from langchain_core.document_loaders.base import BaseBlobParser
@@ -14,13 +14,14 @@ from pptx.parts.presentation import PresentationPart
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import packages
+from rag.ingest.loaders.inside import Inside
 from rag.ingest.loaders.limits import MAX_PAGES
-from rag.ingest.loaders.outline import document, flow
+from rag.ingest.loaders.outline import Outline, flow, placed
 from rag.ingest.loaders.tables import lines
 
 
 class PptxParser(BaseBlobParser):
-    """Yields a Document for each slide that has text, with its title as the section."""
+    """Yields what is on each slide, its pictures among the text, with its title as the section."""
 
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
         """Yield the slides; raise `DocumentError` CORRUPT or TOO_LARGE."""
@@ -29,18 +30,9 @@ class PptxParser(BaseBlobParser):
         slides = _opened(data).slides
         if len(slides) > MAX_PAGES:
             raise DocumentError(DocumentCode.TOO_LARGE, f"{len(slides)} slides")
+        inside = Inside()
         for number, slide in enumerate(slides, 1):
-            title = slide.shapes.title
-            section = flow(title.text_frame.text) if title is not None else ""
-            blocks = [section, *_blocks(s for s in slide.shapes if s != title)]
-            if slide.has_notes_slide and (notes := slide.notes_slide.notes_text_frame) is not None:
-                blocks.append(_paragraphs(notes))
-            yield document(
-                "\n\n".join(filter(None, blocks)),
-                page=number,
-                section=section[:120] or None,
-                pages=len(slides),
-            )
+            yield from placed(_parts(slide, inside), page=number, pages=len(slides))
 
 
 def _opened(data: bytes) -> Any:
@@ -51,19 +43,30 @@ def _opened(data: bytes) -> Any:
     return part.presentation
 
 
-def _blocks(shapes: Iterable[Any]) -> Iterator[str]:
-    """Yield the text of the shapes in the order of the slide, groups opened."""
-    stack = list(shapes)[::-1]
+def _parts(slide: Any, inside: Inside) -> Iterator[Document]:
+    """Yield the shapes' text in the order of the slide, groups opened; then the notes."""
+    outline = Outline()
+    title = slide.shapes.title
+    heading = flow(title.text_frame.text) if title is not None else ""
+    outline.title = heading[:120] or None
+    outline.block(heading)
+    stack = [shape for shape in slide.shapes if shape != title][::-1]
     while stack:
         shape = stack.pop()
         if hasattr(shape, "shapes"):
             stack.extend(list(shape.shapes)[::-1])
-        elif getattr(shape, "has_table", False):
+            continue
+        if getattr(shape, "has_table", False):
             table = shape.table
             rows = ([cell.text for cell in row.cells] for row in table.rows)
-            yield "\n".join(lines(rows, header=table.first_row or None))
+            yield from outline.table(lines(rows, header=table.first_row or None))
         elif shape.has_text_frame:
-            yield _paragraphs(shape.text_frame)
+            outline.block(_paragraphs(shape.text_frame))
+        for relation in shape._element.xpath(".//a:blip/@r:embed"):
+            yield from inside.related(slide.part, relation, outline)
+    if slide.has_notes_slide and (notes := slide.notes_slide.notes_text_frame) is not None:
+        outline.block(_paragraphs(notes))
+    yield from outline.close()
 
 
 def _paragraphs(frame: Any) -> str:

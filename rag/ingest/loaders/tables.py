@@ -1,4 +1,9 @@
-"""Tables as text: every row becomes one line that names its columns."""
+"""Tables as text: every row becomes one line that names its columns.
+
+No passage may begin inside a row without saying whose it is. So a row that might be longer than a
+passage becomes several lines that begin with its first cell, and a cell that alone might be so
+goes by itself, under the names of its row and column.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +13,12 @@ from itertools import chain, islice, pairwise
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders.limits import MAX_CELLS
-from rag.ingest.loaders.outline import flow
+from rag.ingest.loaders.outline import Cell, flow
 
 _PEEK = 20
+_LINE = 200  # tokens, as `_tokens` guesses them: a passage of the usual size holds more
+_LETTERS_A_TOKEN = 2
+_NAME = 60  # characters of a cell that stand for its row, and of a column's name
 _NUMBER = re.compile(r"[-+(]?[$€£¥￥]?\s?\d[\d\s.,:/%年月日-]*\)?%?")
 
 Row = Sequence[str]
@@ -18,7 +26,7 @@ Row = Sequence[str]
 
 def lines(
     rows: Iterable[Row], *, header: bool | None = None, max_cells: int = MAX_CELLS
-) -> Iterator[str]:
+) -> Iterator[str | Cell]:
     """Yield "Column: value; Column: value" for each row; titles above the header stay lines.
 
     `header` says whether the first row names the columns; None lets the table's look decide.
@@ -31,8 +39,7 @@ def lines(
             yield next(filter(None, head.pop(0)))
     names, skip = _names(head, header)
     for row in chain(head[skip:], stream):
-        if line := _line(row, names):
-            yield line
+        yield from _told(_cells(row, names))
     if skip and len(head) == skip:  # a header and nothing below it is still text
         yield "; ".join(filter(None, names))
 
@@ -57,7 +64,7 @@ def _names(head: list[list[str]], header: bool | None) -> tuple[list[str], int]:
     if not head or header is False:
         return [], 0
     first = head[0]
-    if header is None and not (len(head) > 1 and _width(first) > 1 and _is_text(first)):
+    if header is None and not (len(head) > 1 and _width(first) > 1 and _are_names(first)):
         return [], 0
     if len(head) > 2 and _is_merged(first, head[1]):
         tops, top = [], ""
@@ -68,6 +75,10 @@ def _names(head: list[list[str]], header: bool | None) -> tuple[list[str], int]:
         tops += [""] * (len(below) - len(tops))
         return [flow(f"{a} {b}") if a != b else a for a, b in zip(tops, below, strict=True)], 2
     return first, 1
+
+
+def _are_names(row: Row) -> bool:
+    return _is_text(row) and all(len(value) <= 2 * _NAME for value in row)
 
 
 def _is_text(row: Row) -> bool:
@@ -84,13 +95,51 @@ def _is_merged(first: Row, second: Row) -> bool:
     return gaps > 0 and _is_text(second)
 
 
-def _line(row: Row, names: Row) -> str:
-    parts: list[str] = []
+def _cells(row: Row, names: Row) -> list[tuple[str, str]]:
+    """Return the column's name, or "", and the value of each cell that has one."""
+    cells: list[tuple[str, str]] = []
     for i, value in enumerate(row):
-        if not value:
-            continue
-        name = names[i] if i < len(names) else ""
-        part = f"{name.rstrip(':：')}: {value}" if name and name != value else value
-        if not parts or parts[-1] != part:  # a merged cell repeats itself
-            parts.append(part)
-    return "; ".join(parts)
+        name = names[i].rstrip(":：") if i < len(names) else ""
+        cell = ("" if name == value else name, value)
+        if value and (not cells or cells[-1] != cell):  # a merged cell repeats itself
+            cells.append(cell)
+    return cells
+
+
+def _told(cells: Sequence[tuple[str, str]]) -> Iterator[str | Cell]:
+    """Yield a row's lines in order, and among them the cells that are too long for one."""
+    line: list[str] = []
+    row = ""  # what the row is called in every line but the first
+    for name, value in cells:
+        text = _named(name, value)
+        if _tokens(_listed(row, text)) > _LINE and (row or name):
+            if line:
+                yield _listed(*line)
+            line = []
+            yield Cell(_listed(row, _short(name)), _listed(row, text))
+        elif line and _tokens(_listed(*line, text)) > _LINE:
+            yield _listed(*line)
+            line = [row, text]
+        else:
+            line += [text] if line else [row, text]
+        row = row or _named(_short(name), _short(value))
+    if line:
+        yield _listed(*line)
+
+
+def _named(name: str, value: str) -> str:
+    return f"{name}: {value}" if name else value
+
+
+def _listed(*parts: str) -> str:
+    return "; ".join(filter(None, parts))
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _NAME else f"{text[: _NAME - 1].rstrip()}…"
+
+
+def _tokens(text: str) -> int:
+    """Guess how many tokens a text has, rather too many."""
+    letters = len(text.encode("ascii", "ignore"))
+    return len(text) - letters + letters // _LETTERS_A_TOKEN

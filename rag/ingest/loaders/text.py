@@ -13,7 +13,7 @@ from langchain_core.documents.base import Blob
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders.encodings import decode
-from rag.ingest.loaders.outline import clean, document
+from rag.ingest.loaders.outline import Outline, clean, document
 from rag.ingest.loaders.paragraphs import unwrap
 from rag.ingest.loaders.tables import lines
 
@@ -59,7 +59,9 @@ class CsvParser(BaseBlobParser):
         csv.field_size_limit(_MAX_FIELD)
         rows = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), _dialect(text))
         try:
-            yield document("\n".join(lines(rows)))
+            outline = Outline()
+            yield from outline.table(lines(rows))
+            yield from outline.close()
         except csv.Error as error:
             raise DocumentError(DocumentCode.CORRUPT, str(error)) from error
 

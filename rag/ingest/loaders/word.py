@@ -1,4 +1,4 @@
-"""DOCX: sections by heading style, tables as rows, footnotes and comments at the end."""
+"""DOCX: sections by heading style, tables as rows, pictures in place, notes at the end."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from langchain_core.documents.base import Blob
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import packages
+from rag.ingest.loaders.inside import Inside
 from rag.ingest.loaders.outline import Outline, flow
 from rag.ingest.loaders.tables import lines
 
@@ -37,6 +38,10 @@ _CONTAINERS = frozenset(
 # The older twin of a drawing or text box.
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 _SKIPPED = frozenset((qn("w:del"), qn("w:moveFrom"), qn("w:pPr"), qn("w:rPr"), _FALLBACK))
+_PICTURES = (
+    (qn("a:blip"), qn("r:embed")),
+    ("{urn:schemas-microsoft-com:vml}imagedata", qn("r:id")),
+)
 _MAX_SPAN = 50
 _WORD = "application/vnd.openxmlformats-officedocument.wordprocessingml"
 _KINDS = (
@@ -55,16 +60,16 @@ class DocxParser(BaseBlobParser):
         packages.check(data)
         file = _opened(data)
         levels = _heading_levels(file)
-        outline = Outline()
+        outline, inside = Outline(), Inside()
         for element in _children(file.element.body):
             if element.tag == _TBL:
-                outline.block("\n".join(lines(_rows(element))))
-                continue
-            text = _text(element)
-            if level := _level(element, levels):
-                yield from outline.heading(level, text)
+                yield from outline.table(lines(_rows(element)))
+            elif level := _level(element, levels):
+                yield from outline.heading(level, _text(element))
             else:
-                outline.block(text, tight=_is_item(element))
+                outline.block(_text(element), tight=_is_item(element))
+            for relation in _pictures(element):
+                yield from inside.related(file.part, relation, outline)
         for relation in file.part.rels.values():
             if relation.reltype.endswith(_NOTES) and not relation.is_external:
                 for paragraph in parse_xml(relation.target_part.blob).iter(_P):
@@ -107,6 +112,14 @@ def _text(element: Any) -> str:
                 stack.append("\v")
             stack.extend(reversed(node))
     return "\n".join(filter(None, map(flow, "".join(parts).split("\v"))))
+
+
+def _pictures(element: Any) -> Iterator[str]:
+    """Yield the relations of the pictures in a paragraph or table, new and old kind."""
+    for tag, name in _PICTURES:
+        for found in element.iter(tag):
+            if relation := found.get(name):
+                yield relation
 
 
 def _heading_levels(file: Any) -> dict[str, int]:

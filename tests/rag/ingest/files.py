@@ -111,8 +111,8 @@ def make_xlsx() -> bytes:
     return _saved(book)
 
 
-def make_epub(chapters: Sequence[str]) -> bytes:
-    """Return a book of these chapters, each the body of a page."""
+def make_epub(chapters: Sequence[str], others: Mapping[str, bytes] | None = None) -> bytes:
+    """Return a book of these chapters, each the body of a page, and other files."""
     names = [f"c{number}.xhtml" for number in range(len(chapters))]
     items = "".join(
         f'<item id="i{name}" href="{name}" media-type="application/xhtml+xml"/>' for name in names
@@ -126,7 +126,7 @@ def make_epub(chapters: Sequence[str]) -> bytes:
     }
     for name, body in zip(names, chapters, strict=True):
         files[f"OEBPS/{name}"] = f"<html><head><title>Book</title></head><body>{body}</body></html>"
-    return make_zip({name: text.encode() for name, text in files.items()})
+    return make_zip({**{name: text.encode() for name, text in files.items()}, **(others or {})})
 
 
 def make_zip(files: Mapping[str, bytes]) -> bytes:
@@ -138,9 +138,11 @@ def make_zip(files: Mapping[str, bytes]) -> bytes:
     return out.getvalue()
 
 
-def make_picture(text: str, kind: str, *, frames: int = 1) -> bytes:
+def make_picture(
+    text: str, kind: str, *, frames: int = 1, size: tuple[int, int] = (420, 80)
+) -> bytes:
     """Return a picture of a text; a file of several frames has it on each."""
-    image = Image.new("RGB", (420, 80), "white")
+    image = Image.new("RGB", size, "white")
     font = ImageFont.load_default(28)
     ImageDraw.Draw(image).text((20, 20), text, fill="black", font=font)
     out = io.BytesIO()
