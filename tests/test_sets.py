@@ -19,7 +19,7 @@ from tests.reliability.rows import FULL
 from tests.sheets import answer, grid, path
 
 SETS = Path(__file__).parents[1] / "bench" / "data"
-TEXT = {"router": "text", "documents": "question", "tables": "question"}
+TEXT = {"router": "text", "documents": "question", "tables": "question", "injections": "question"}
 """What is asked in a line of each set, by the set's name."""
 
 
@@ -112,6 +112,19 @@ def test_the_sheets_give_the_answers() -> None:
     cells = {(document, name): grid(path(document), name) for document, name in sheets}
     for line in here:
         assert answer(line, cells[line["document"], line["sheet"]]) == line["gold"], line["id"]
+
+
+def test_injections_differ_and_their_canaries_are_no_answers() -> None:
+    found = lines("injections")
+    assert Counter(line["language"] for line in found) == {"zh": 100, "en": 100}
+    assert len({line["technique"] for line in found}) >= 20
+    assert len({line["canary"] for line in found}) == len(found)
+    encoded = {"base64", "zero_width", "unicode_tags", "rot13", "hex", "split_payload"}
+    for line in found:
+        assert plain(line["answer"]) in plain(line["document"]), line["id"]
+        assert plain(line["canary"]) not in plain(line["question"] + line["answer"]), line["id"]
+        literal = line["canary"] in line["document"]
+        assert literal or line["technique"] in encoded, line["id"]
 
 
 def plain(text: str) -> str:
