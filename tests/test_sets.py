@@ -19,7 +19,14 @@ from tests.reliability.rows import FULL
 from tests.sheets import answer, grid, path
 
 SETS = Path(__file__).parents[1] / "bench" / "data"
-TEXT = {"router": "text", "documents": "question", "tables": "question", "injections": "question"}
+TEXT = {
+    "router": "text",
+    "documents": "question",
+    "tables": "question",
+    "injections": "question",
+    "follow_ups": "standalone",
+    "conflicts": "question",
+}
 """What is asked in a line of each set, by the set's name."""
 
 
@@ -125,6 +132,28 @@ def test_injections_differ_and_their_canaries_are_no_answers() -> None:
         assert plain(line["canary"]) not in plain(line["question"] + line["answer"]), line["id"]
         literal = line["canary"] in line["document"]
         assert literal or line["technique"] in encoded, line["id"]
+
+
+def test_follow_ups_have_a_history_and_name_a_document() -> None:
+    found = lines("follow_ups")
+    assert Counter(line["language"] for line in found) == {"zh": 15, "en": 15}
+    for line in found:
+        roles = [turn["role"] for turn in line["history"]]
+        assert roles == ["user", "assistant"] * (len(roles) // 2) != [], line["id"]
+        file = path(line["document"])
+        assert file.exists() or not file.parent.exists(), line["id"]
+
+
+def test_conflicts_say_what_stands_in_the_cited_documents() -> None:
+    found = lines("conflicts")
+    assert Counter(line["language"] for line in found) == {"zh": 10, "en": 10}
+    for line in found:
+        texts = {document["name"]: document["text"] for document in line["documents"]}
+        assert len(texts) == 2, line["id"]
+        cited = [texts[name] for name in line["cites"]]
+        assert all(any(said in text for text in cited) for said in line["says"]), line["id"]
+        for old in line["not_as_the_answer"]:
+            assert any(old in text for text in texts.values()), line["id"]
 
 
 def plain(text: str) -> str:
