@@ -78,7 +78,7 @@ def install(*, running: bool, stream: TextIO | None = None) -> Discreet:
 
 def kind(error: BaseException) -> str:
     """Return what an exception is, with its code, and its text only where that is ours alone."""
-    if getattr(type(error), "discreet", False):
+    if getattr(error, "discreet", False) is True:
         return str(error)
     details = [
         str(value.value if isinstance(value, enum.Enum) else value)

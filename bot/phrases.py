@@ -240,6 +240,47 @@ PHRASES: dict[str, tuple[str, str]] = {
         "{detail}",
         "模型无法加载或运行出错，请让管理员检查模型及其配置。（{detail}）",
     ),
+    # What went wrong with a model, by ModelTrouble
+    "model_unreachable": (
+        "The model's server at {where} can't be reached. Whoever runs the bot should start it, or "
+        "correct base_url in config.yaml.",
+        "连不上 {where} 的模型服务。请让运行机器人的人启动它，或修正 config.yaml 中的 base_url。",
+    ),
+    "model_timed_out": (
+        "The model's server at {where} didn't answer in time. Please ask again.",
+        "{where} 的模型服务没有及时回答，请再试一次。",
+    ),
+    "model_broken_off": (
+        "The model's server at {where} broke off before the answer was complete. Please ask again.",
+        "{where} 的模型服务中途断开，回答不完整。请再问一次。",
+    ),
+    "model_key": (
+        "The model's server doesn't accept the key. Whoever runs the bot should set {where}.",
+        "模型服务不接受密钥。请让运行机器人的人设置 {where}。",
+    ),
+    "model_overloaded": (
+        "The model's server at {where} is too busy or its quota is used up: please ask later.",
+        "{where} 的模型服务太忙，或额度已用完。请稍后再问。",
+    ),
+    "model_server": (
+        "The model's server at {where} failed. Please ask again; if it goes on, `teamglm doctor` "
+        "tells whoever runs the bot why.",
+        "{where} 的模型服务出错，请再试一次；如果一直这样，请运行机器人的人用 "
+        "teamglm doctor 查看原因。",
+    ),
+    "model_closed": (
+        "The model isn't open just now. Please ask again in a minute.",
+        "模型目前没有打开，请过一分钟再试。",
+    ),
+    "model_too_long": (
+        "Question and sources are too long for this model: please shorten the question.",
+        "问题和资料对当前模型来说太长，请缩短后再问。",
+    ),
+    "model_answering": (
+        "The model failed while it was working. Please ask again; if it goes on, `teamglm doctor` "
+        "tells whoever runs the bot why.",
+        "模型在运行中出错，请再试一次；如果一直这样，请运行机器人的人用 teamglm doctor 查看原因。",
+    ),
     "backup_unusable": (
         "{detail}",
         "备份文件无法写入或无法使用，已知的文档没有任何更改。（{detail}）",

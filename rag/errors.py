@@ -41,8 +41,33 @@ class ModelMissing(TeamglmError):
     discreet = True
 
 
+class ModelTrouble(StrEnum):
+    """What went wrong with a model that has answered before, or could."""
+
+    UNREACHABLE = "unreachable"
+    TIMED_OUT = "timed_out"
+    BROKEN_OFF = "broken_off"
+    KEY = "key"
+    OVERLOADED = "overloaded"
+    SERVER = "server"
+    CLOSED = "closed"
+    TOO_LONG = "too_long"
+    ANSWERING = "answering"
+
+
 class ModelFailed(TeamglmError):
-    """A model could not be loaded or broke while it was answering."""
+    """A model could not be loaded or broke while it was answering.
+
+    With a `trouble` people are told that in their language, and `where` it is; the text is for
+    whoever runs the bot.
+    """
+
+    def __init__(self, text: str, trouble: ModelTrouble | None = None, *, where: str = "") -> None:
+        super().__init__(text)
+        self.trouble = trouble
+        self.where = where
+        # A server's own words, or an exception's, may quote what people wrote.
+        self.discreet = trouble not in {None, ModelTrouble.SERVER, ModelTrouble.ANSWERING}
 
 
 class ModelBusy(TeamglmError):

@@ -52,6 +52,8 @@ def explain(error: Exception, language: Language) -> str | None:
         return document_reason(language, error.code.value)
     if isinstance(error, AttachmentError):
         return document_reason(language, error.code)
+    if isinstance(error, ModelFailed) and error.trouble is not None:
+        return say(language, f"model_{error.trouble}", where=error.where)
     for kind, key in _KINDS:
         if isinstance(error, kind):
             return say(language, key, detail=str(error))

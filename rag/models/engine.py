@@ -14,7 +14,7 @@ from typing import Protocol
 
 import torch
 
-from rag.errors import ModelBusy, ModelFailed
+from rag.errors import ModelBusy, ModelFailed, ModelTrouble
 
 _SMALLEST_READ, _LARGEST_READ = 8, 1024
 
@@ -116,11 +116,12 @@ class Engine:
         if not 0 < len(request.prompt) < self._runner.length:
             raise ModelFailed(
                 f"The prompt has {len(request.prompt)} tokens, but the model reads "
-                f"{self._runner.length} with its answer: ask a shorter question."
+                f"{self._runner.length} with its answer: ask a shorter question.",
+                ModelTrouble.TOO_LONG,
             )
         with self._changed:
             if self._closed.is_set():
-                raise ModelFailed("The chat model was closed.")
+                raise ModelFailed("The chat model was closed.", ModelTrouble.CLOSED)
             waiting = [r for r in self._waiting if not r.cancelled]
             own = sum(r.user == request.user for r in waiting)
             # Nobody alone fills the queue for all.
@@ -172,7 +173,9 @@ class Engine:
             self._join()
             self._read()
             self._step()
-        closed = ModelFailed("The chat model was closed before it had answered.")
+        closed = ModelFailed(
+            "The chat model was closed before it had answered.", ModelTrouble.CLOSED
+        )
         with self._changed:
             waiting, self._waiting = self._waiting, []
         for request in waiting:

@@ -25,7 +25,7 @@ _SPECIALS = (
 )
 _ROLES = {"system": "system", "human": "user", "ai": "assistant", "tool": "observation"}
 # ChatGLM2 marks turns by plain text on a line after an empty one: texts may not have it there.
-_FORGED_TURN = re.compile(r"\n\s*\n(?=\[Round \d|问：|答：)")
+FORGED_TURN = re.compile(r"\n\s*\n(?=\[Round \d|问：|答：)")
 
 
 class GlmTokenizer:
@@ -77,7 +77,7 @@ def _rounds(messages: Sequence[BaseMessage]) -> str:
     system, rounds = "", ""
     count, answered = 0, True
     for message in messages:
-        text = _FORGED_TURN.sub("\n", message.text)
+        text = FORGED_TURN.sub("\n", message.text)
         if message.type == "system":
             system += f"{text}\n\n"
         elif message.type == "ai":

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessageChunk, BaseMessage, convert_to_open
 from langchain_core.outputs import ChatGenerationChunk
 from pydantic import PrivateAttr
 
-from rag.errors import ModelFailed, ModelMissing
+from rag.errors import ModelFailed, ModelMissing, ModelTrouble
 from rag.models.streaming import BackgroundChat, Put
 
 # The prompt is read in small batches so that a question can be cancelled between them.
@@ -109,14 +109,18 @@ class LlamaCppChat(BackgroundChat):
 
     def _client(self) -> httpx.Client:
         if self._http is None:
-            raise ModelFailed(f"The chat model {self.name_shown} is not loaded.")
+            raise self._closed()
         return self._http
+
+    def _closed(self) -> ModelFailed:
+        text = f"The chat model {self.name_shown} is not loaded."
+        return ModelFailed(text, ModelTrouble.CLOSED)
 
     def _answer(
         self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]
     ) -> _Answer:
         if self._server is None or self._threads is None:
-            raise ModelFailed(f"The chat model {self.name_shown} is not loaded.")
+            raise self._closed()
         request = {
             "messages": convert_to_openai_messages(messages),
             "stream": True,
@@ -164,14 +168,18 @@ class _Answer:
     def take(self, piece: Any) -> ChatGenerationChunk | None:
         """Return the text in one of llama.cpp's events."""
         if isinstance(piece, BaseException):
-            raise ModelFailed(f"The chat model {self._name} failed: {piece}") from piece
+            raise self._failure(piece) from piece
         if error := piece.get("error"):
             reason = error.get("message", error) if isinstance(error, dict) else error
-            raise ModelFailed(f"The chat model {self._name} failed: {reason}")
+            raise self._failure(reason)
         text = "".join(
             choice.get("delta", {}).get("content") or "" for choice in piece.get("choices", ())
         )
         return ChatGenerationChunk(message=AIMessageChunk(content=text)) if text else None
+
+    def _failure(self, reason: object) -> ModelFailed:
+        text = f"The chat model {self._name} failed: {reason}"
+        return ModelFailed(text, ModelTrouble.ANSWERING)
 
     def last(self) -> ChatGenerationChunk:
         """Return an empty chunk: a model may say nothing, which LangChain takes for a mistake."""

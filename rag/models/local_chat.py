@@ -14,7 +14,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from pydantic import Field, PrivateAttr
 from transformers import PreTrainedModel
 
-from rag.errors import ModelFailed, TeamglmError
+from rag.errors import ModelFailed, ModelTrouble, TeamglmError
 from rag.models.engine import Engine, Request
 from rag.models.engine_glm import fastest_runner
 from rag.models.generation import TextStream
@@ -121,7 +121,8 @@ class LocalChat(BackgroundChat):
 
     def _loaded(self) -> tuple[ChatTokenizer, Engine]:
         if self._tokenizer is None or self._engine is None:
-            raise ModelFailed(f"The chat model {self.name_shown} is not loaded.")
+            text = f"The chat model {self.name_shown} is not loaded."
+            raise ModelFailed(text, ModelTrouble.CLOSED)
         return self._tokenizer, self._engine
 
     def _answer(
@@ -133,7 +134,8 @@ class LocalChat(BackgroundChat):
         if room < 1:
             raise ModelFailed(
                 f"The prompt has {len(prompt)} tokens, but the model reads {self.context_window} "
-                "with its answer: ask a shorter question or less of the documents."
+                "with its answer: ask a shorter question or less of the documents.",
+                ModelTrouble.TOO_LONG,
             )
         request = Request(
             prompt,
@@ -166,7 +168,8 @@ class _Answer:
         if isinstance(piece, TeamglmError):
             raise piece
         if isinstance(piece, BaseException):
-            raise ModelFailed(f"The chat model {self._name} failed: {piece}") from piece
+            text = f"The chat model {self._name} failed: {piece}"
+            raise ModelFailed(text, ModelTrouble.ANSWERING) from piece
         self._written += 1
         if piece in self._request.ends:
             self.done = True

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
-from rag.errors import ModelFailed, TeamglmError
+from rag.errors import ModelFailed, ModelTrouble, TeamglmError
 from rag.models.embeddings import EmbeddingModel
 from rag.models.reranker import CrossEncoderReranker
 
@@ -58,7 +58,7 @@ class ModelProcess:
         """Return what a method of the model returns, or a property; raise `ModelFailed`."""
         with self._lock:
             if not self._open:
-                raise ModelFailed(f"The {self._what} is not loaded.")
+                raise ModelFailed(f"The {self._what} is not loaded.", ModelTrouble.CLOSED)
             connection = self._start() if self._child is None else self._child[1]
             return self._ask(connection, name, arguments)
 
@@ -85,7 +85,8 @@ class ModelProcess:
             self._end()
             raise ModelFailed(
                 f"The process of the {self._what} ended: try again; if it goes on, there may be "
-                "too little memory."
+                "too little memory.",
+                ModelTrouble.ANSWERING,
             ) from broken
         if error is not None:
             raise error
@@ -173,5 +174,6 @@ def _serve(connection: Connection, make: Callable[[], Loadable], what: str) -> N
             except TeamglmError as error:
                 answer = (None, error)
             except Exception as error:
-                answer = (None, ModelFailed(f"The {what} failed: {error}"))
+                text = f"The {what} failed: {error}"
+                answer = (None, ModelFailed(text, ModelTrouble.ANSWERING))
             connection.send(answer)

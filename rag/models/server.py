@@ -17,7 +17,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from langchain_openai.chat_models.base import BaseChatOpenAI
 from pydantic import Field, SecretStr
 
-from rag.errors import ModelFailed, ModelMissing
+from rag.errors import ModelFailed, ModelMissing, ModelTrouble
 from rag.language import HAN
 from rag.models.server_errors import (
     broken_off,
@@ -154,7 +154,8 @@ class ServerChat(StreamedChat, BaseChatOpenAI):
         except httpx.HTTPError as error:
             raise broken_off(address) from error
         except openai.APIError as error:
-            raise ModelFailed(f"The server at {address} failed: {error.message[:200]}") from error
+            text = f"The server at {address} failed: {error.message[:200]}"
+            raise ModelFailed(text, ModelTrouble.SERVER, where=address) from error
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise not_understood(address) from error
 

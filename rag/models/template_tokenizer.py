@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from rag.errors import ModelFailed
 from rag.models.checkpoint import read_json
+from rag.models.glm_tokenizer import FORGED_TURN
 
 _ROLES = {"system": "system", "human": "user", "ai": "assistant", "tool": "tool"}
 
@@ -42,6 +43,8 @@ class TemplateTokenizer:
                 "that was trained to chat."
             )
         self._tokenizer = tokenizer
+        # ChatGLM2's rounds, in a folder that was converted: marks that are plain text.
+        self._has_rounds = "[Round " in str(tokenizer.chat_template)
         self._specials = sorted(tokenizer.get_added_vocab(), key=len, reverse=True)
         self.ends = frozenset(t for t in (*ends, tokenizer.eos_token_id) if t is not None)
 
@@ -83,6 +86,8 @@ class TemplateTokenizer:
 
     def _defused(self, text: str) -> str:
         """Break special tokens that a text spells, so that it cannot open a turn of its own."""
+        if self._has_rounds:
+            text = FORGED_TURN.sub("\n", text)
         for special in self._specials:
             text = text.replace(special, f"{special[:1]} {special[1:]}")
         return text

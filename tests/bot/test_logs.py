@@ -8,7 +8,13 @@ import sys
 
 from bot.logs import Discreet, kind
 from bot.messages import AttachmentError, PlatformError
-from rag.errors import DocumentCode, DocumentError, StoreUnavailable
+from rag.errors import (
+    DocumentCode,
+    DocumentError,
+    ModelFailed,
+    ModelTrouble,
+    StoreUnavailable,
+)
 
 
 def record(name: str, message: object, *arguments: object, error: bool = False) -> str:
@@ -61,3 +67,10 @@ def test_it_works_as_a_handlers_formatter() -> None:
     handler.setFormatter(Discreet())
     handler.emit(logging.LogRecord("bot", logging.INFO, "f.py", 1, "ready", (), None))
     assert stream.getvalue().endswith("INFO bot: ready\n")
+
+
+def test_a_model_s_trouble_is_told_unless_it_may_quote_somebody() -> None:
+    ours = ModelFailed("The server at S can't be reached.", ModelTrouble.UNREACHABLE)
+    assert kind(ours) == str(ours)
+    for theirs in (ModelFailed("my secret"), ModelFailed("my secret", ModelTrouble.ANSWERING)):
+        assert kind(theirs) == "ModelFailed"

@@ -4,8 +4,9 @@ from string import Formatter
 
 import pytest
 
+from bot.handlers.explain import explain
 from bot.phrases import PHRASES, say
-from rag.errors import DocumentCode
+from rag.errors import DocumentCode, ModelFailed, ModelTrouble
 from rag.language import language_of
 
 
@@ -33,6 +34,14 @@ def test_each_language_is_in_its_column(key: str) -> None:
 @pytest.mark.parametrize("code", DocumentCode)
 def test_every_code_of_a_document_has_words(code: DocumentCode) -> None:
     assert placeholders(PHRASES[code.value][0]) == set()
+
+
+@pytest.mark.parametrize("trouble", ModelTrouble)
+def test_every_trouble_with_a_model_is_told_in_both_languages(trouble: ModelTrouble) -> None:
+    error = ModelFailed("Words for the log.", trouble, where="http://127.0.0.1:8000/v1")
+    said = [explain(error, "en") or "", explain(error, "zh") or ""]
+    assert [language_of(text.replace(error.where, "")) for text in said] == ["en", "zh"]
+    assert not any("Words for the log" in text for text in said)
 
 
 def test_a_phrase_is_filled_in_for_the_language() -> None:
