@@ -151,6 +151,46 @@ async def killed(bot: Bot, slack: SlackDouble, case: Case) -> tuple[str, list[as
     return ts, telling
 
 
+async def test_d3_a_command_is_answered_once_after_a_kill(nursery: Nursery, tmp_path: Path) -> None:
+    """Nobody can look for what one person sees: it is noted before it is sent, and is lost in a
+    crash between both; it is never sent twice."""
+    lost = "posted:after"
+    # Before a command is kept, Slack itself tells the person that it has failed.
+    places = [*(place for place in PLACES if place != "add:before"), "while it is written"]
+    async with SlackDouble(patience=60) as slack:
+        bot = Bot(nursery, tmp_path / "bot", limits=UNLIMITED)
+        await bot.learn()
+        counts: list[tuple[str, int]] = []
+        for case in cases("D3", "Slack's commands, the bot killed", full=60, sample=1):
+            where = case.chance.choice(places)
+            crash = {"CRASH_AT": where} if where in PLACES else {}
+            await start(bot, slack, **crash)
+            hangs = "" if crash else " (hang once)"
+            question = f"Is it {case.number}?{hangs}"
+            asking = asyncio.create_task(slack.command("/ask", question))
+            if crash:
+                await bot.ended()
+            else:
+                await asking
+                await bot.kill()
+            await start(bot, slack)
+            counts.append((question, 0 if where == lost else 1))
+            await slack.command("/ask", f"And {case.number}?")
+            counts.append((f"And {case.number}?", 1))
+            await slack.until(lambda: all(seen(slack, asked) >= n for asked, n in counts))
+            assert [seen(slack, asked) for asked, _ in counts] == [n for _, n in counts]
+            del counts[:-4]
+            await bot.kill()
+            asking.cancel()
+            await asyncio.wait([asking])
+            assert slack.messages == []
+
+
+def seen(slack: SlackDouble, question: str) -> int:
+    """Return how many answers to a question one person saw."""
+    return sum(question in str(each.get("blocks")) for each in slack.responses)
+
+
 @contextmanager
 def database(folder: Path) -> Iterator[Engine]:
     engine = open_engine(f"sqlite:///{folder / 'teamglm.db'}")
