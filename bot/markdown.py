@@ -10,6 +10,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Final
 
 import regex
@@ -99,12 +100,18 @@ def with_marker(text: str, marker: str) -> str:
 
 def parse(text: str) -> list[Block]:
     """Return the blocks of a text that is meant as Markdown; never fails."""
+    # Marks next to Chinese punctuation would not be read as such.
+    text = _STRONG.sub(rf"**{_JOINER}\1{_JOINER}**", text)
+    return _cited(_blocks(_reader().parse(text)))
+
+
+@cache
+def _reader() -> MarkdownIt:
+    """Return what reads Markdown; it takes as long to make as a short answer takes to read."""
     reader = MarkdownIt("commonmark").enable(["table", "strikethrough"]).disable(_IGNORED)
     # Nothing is linked here, so that no address has to be valid either.
     reader.validateLink = lambda url: True  # type: ignore[method-assign]
-    # Marks next to Chinese punctuation would not be read as such.
-    text = _STRONG.sub(rf"**{_JOINER}\1{_JOINER}**", text)
-    return _cited(_blocks(reader.parse(text)))
+    return reader
 
 
 def _cited(blocks: Iterator[Block]) -> list[Block]:

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, Protocol
 
 from bot.adapters.sheet import UNSEEN, Content, Messages, Pace, Place, Refused, Sheet, Unreachable
@@ -300,7 +301,7 @@ class Deliveries(Generic[Content]):
         """Show a reply to its end; False where the platform can't be reached."""
         sheet = self._sheet(request, delivery)
         view = View(request, reply=delivery.reply)
-        sheet.show(self._surface.render(view))
+        sheet.show(partial(self._surface.render, view))
         async with asyncio.TaskGroup() as group:
             keeping_up = group.create_task(sheet.keep_up())
             if view.reply is None:
@@ -308,7 +309,7 @@ class Deliveries(Generic[Content]):
                     view = view.after(event)
                     if view.reply is not None:
                         await _noted(self._inbox.answered(request, view.reply))
-                    sheet.show(self._surface.render(view))
+                    sheet.show(partial(self._surface.render, view))
             sheet.finish()
         return keeping_up.result()
 

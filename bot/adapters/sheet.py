@@ -103,16 +103,18 @@ class Sheet(Generic[Content]):
         self._place = min(delivery.place, len(places) - 1)
         self._shown: list[tuple[str, Content | None]] = [(part, None) for part in delivery.parts]
         self._unsure = not delivery.fresh
-        self._wanted: list[Content] = []
+        self._wanted: Callable[[], Sequence[Content]] = list
         self._progress = True
         self._complete = False
         self._changed = asyncio.Event()
 
-    def show(self, contents: Sequence[Content]) -> None:
-        """Ask for these messages instead of what is shown, if any; never waits."""
-        if contents:
-            self._wanted = list(contents)
-            self._changed.set()
+    def show(self, contents: Callable[[], Sequence[Content]]) -> None:
+        """Ask for these messages instead of what is shown; never waits.
+
+        They are made when it is their turn: of what comes faster than edits may, most never is.
+        """
+        self._wanted = contents
+        self._changed.set()
 
     def finish(self) -> None:
         """Say that what was last asked for is the end."""
@@ -135,7 +137,7 @@ class Sheet(Generic[Content]):
 
     async def _go_on(self) -> None:
         try:
-            await self._write(self._wanted)
+            await self._write(self._wanted())
         except Refused as error:
             log.warning("no progress is shown here for a reply: %s", error)
             if self._shown or self._place + 1 == len(self._places):
@@ -149,7 +151,7 @@ class Sheet(Generic[Content]):
     async def _end(self) -> bool:
         while True:
             try:
-                await self._write(self._wanted)
+                await self._write(self._wanted())
                 return True
             except Refused as error:
                 log.warning("a reply was not taken: %s", error)
