@@ -4,13 +4,18 @@ import re
 from pathlib import Path
 from typing import Any
 
+import discord
 import pytest
 from filelock import FileLock
 
+from bot.adapters.discord.check import PERMISSIONS, invitation
 from bot.doctor import examine
 from bot.settings import Settings
 from rag.errors import ModelFailed, ModelMissing
 from tests.bot.fakes import MODELS, FakeChat, FakeEmbeddings, settings, use
+from tests.doubles.discord_wire import DiscordDouble
+from tests.doubles.slack import SlackDouble
+from tests.doubles.slack_workspace import SCOPES
 from tests.rag.models import small_glm
 
 DEAD = "http://127.0.0.1:9"
@@ -142,3 +147,39 @@ async def test_a_platform_that_cannot_be_reached_is_told_without_its_token(
     failed = await failures(chosen)
     assert failed.keys() == {broken}
     assert "hush" not in failed[broken]
+
+
+async def test_what_the_platforms_lack_is_named_in_words_and_the_invitation_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch)
+    approved = discord.Intents.all()
+    approved.message_content = False
+    async with (
+        SlackDouble() as slack,
+        DiscordDouble(approved=approved, permissions=PERMISSIONS.value) as double,
+    ):
+        slack.scopes = slack.scopes.replace("files:read,", "").replace("users:read", "")
+        secrets = {
+            "slack_bot_token": slack.bot_token,
+            "slack_app_token": slack.app_token,
+            "discord_bot_token": double.token,
+        }
+        at_discord = {"api_url": double.api_url, "message_content": True}
+        more: dict[str, Any] = {"secrets": secrets, "slack": {"api_url": slack.api_url}}
+        lacking = await failures(healthy(tmp_path, discord=at_discord, **more))
+        assert lacking.keys() == {"slack", "discord"}
+        for told in ("files:read", "learn the files", "users:read", "language", "reinstall"):
+            assert told in lacking["slack"]
+        assert "chat:write" not in lacking["slack"]
+        assert "Message Content" in lacking["discord"]
+        assert invitation(str(double.backend.application_id)) in lacking["discord"]
+
+        slack.scopes = SCOPES
+        secrets["slack_app_token"] = "xapp-without-connections"
+        other = tmp_path / "other"
+        other.mkdir()
+        chosen = healthy(other, discord=at_discord | {"message_content": False}, **more)
+        lacking = await failures(chosen)
+        assert lacking.keys() == {"slack"}
+        assert "connections:write" in lacking["slack"]
