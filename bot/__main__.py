@@ -139,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(settings: Settings, options: argparse.Namespace) -> int:
-    from bot.app import serve
+    from bot.serving import serve
 
     if options.pull:
         _pull(settings, None)

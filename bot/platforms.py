@@ -1,17 +1,15 @@
-"""The adapters that the settings switch on: the composition root's platforms."""
+"""The adapters that the settings switch on, over the parts that the composition root made."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bot.adapters.console import ConsoleAdapter
 from bot.adapters.web import WebAdapter
+from bot.app import App
 from bot.messages import Download
 from rag.audience import PUBLIC
-
-if TYPE_CHECKING:
-    from bot.app import App
 
 
 def platforms(

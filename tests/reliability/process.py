@@ -322,9 +322,9 @@ def serve() -> None:
     import pymilvus  # noqa: F401 - so that no bot has to import it
     import slack_bolt.async_app  # noqa: F401
 
-    import bot.adapters.discord
-    import bot.adapters.slack
-    import bot.app  # noqa: F401
+    import bot.adapters.discord.adapter
+    import bot.adapters.slack.adapter
+    import bot.serving  # noqa: F401
     import tests.reliability.ingesting  # noqa: F401
     from bot.__main__ import run
 
