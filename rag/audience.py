@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 PUBLIC = "public"
 _KINDS = {"folder": 2, "slack": 4, "discord": 3}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class InvalidScope(ValueError):
@@ -17,7 +19,8 @@ def check_scope(scope: str) -> str:
     """Return `scope` if it is `public`, `folder:NAME`, `slack:ENTERPRISE:TEAM:CHANNEL` or
     `discord:GUILD:CHANNEL`; raise `InvalidScope` otherwise."""
     parts = scope.split(":")
-    if scope != PUBLIC and (_KINDS.get(parts[0]) != len(parts) or not all(parts[1:])):
+    well_formed = _KINDS.get(parts[0]) == len(parts) and all(parts) and not _CONTROL.search(scope)
+    if scope != PUBLIC and not well_formed:
         raise InvalidScope(
             f"{scope!r} is not a scope: use public, folder:NAME, slack:ENTERPRISE:TEAM:CHANNEL "
             "or discord:GUILD:CHANNEL"

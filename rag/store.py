@@ -226,7 +226,8 @@ class PassageIndex:
 
     def _delete(self, collection: str, ids: Sequence[str]) -> None:
         for start in range(0, len(ids), _UPSERT_ROWS):
-            self._milvus.delete(collection, ids=ids[start : start + _UPSERT_ROWS])
+            quoted = ", ".join(map(_quote, ids[start : start + _UPSERT_ROWS]))
+            self._milvus.delete(collection, filter=f"id in [{quoted}]")  # `ids` wouldn't be quoted
         if ids:
             self._milvus.flush(collection)
 

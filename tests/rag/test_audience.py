@@ -26,6 +26,9 @@ def test_a_place_that_documents_are_granted_to_is_a_scope(scope: str) -> None:
         "telegram:1",
         ":",
         "*",
+        "slack:E1:T1:C1\n",
+        "folder:\x00",
+        "public\n",
     ],
 )
 def test_anything_else_is_refused_by_name(scope: str) -> None:
