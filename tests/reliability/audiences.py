@@ -96,6 +96,7 @@ class Shelf:
             self._written += 1
             file = self.folder / f"{self._written}.txt"
             file.write_text("\n".join(lines), encoding="utf-8")
+            self._drop(scope, name)  # the same name again is a new version
             lessons.append(Lesson(file, scope, "upload", name, None, f"{self._written}.txt"))
             for ordinal, line in enumerate(lines):
                 made = passage(line, name=name, ordinal=ordinal)
@@ -109,12 +110,14 @@ class Shelf:
         """Forget a document."""
         receipt = self.indexer.forget(self.ids.pop((scope, name)), Audience.of({scope}))
         assert receipt.verified
-        gone = (scope, name)
-        self.known = [each for each in self.known if (each.scope, each.passage.document) != gone]
+        self._drop(scope, name)
 
     def ask(self, question: str, scopes: frozenset[str]) -> Retrieval:
         """Return what the real retrieval finds."""
         return self.retriever.retrieve(question, Audience.of(scopes), limit=200)
+
+    def _drop(self, *gone: str) -> None:
+        self.known = [each for each in self.known if (each.scope, each.passage.document) != gone]
 
     def oracle(self, question: str, scopes: frozenset[str]) -> Retrieval:
         """Return what retrieval finds where nothing else was ever known."""
