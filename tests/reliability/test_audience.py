@@ -285,13 +285,13 @@ def hostile(tmp_path_factory: pytest.TempPathFactory, index: PassageIndex) -> It
 
 def named(shelf: Shelf, reference: str, scopes: frozenset[str]) -> set[str]:
     """Return the ids of the documents that a reference means, by comparing texts."""
-    seen = {key: found for key, found in shelf.ids.items() if key[0] in scopes}
-    for is_meant in (
-        lambda key, found: found == reference,
-        lambda key, found: key[1] == reference,
-        lambda key, found: key[1].rpartition("/")[2] == reference,
+    seen = [(found, key[1]) for key, found in shelf.ids.items() if key[0] in scopes]
+    for meant in (
+        {found for found, _ in seen if found == reference},
+        {found for found, name in seen if name == reference},
+        {found for found, name in seen if name.rpartition("/")[2] == reference},
     ):
-        if meant := {found for key, found in seen.items() if is_meant(key, found)}:
+        if meant:
             return meant
     return set()
 
@@ -309,7 +309,7 @@ def test_a4_ids_and_names_are_compared_and_never_run(hostile: Shelf) -> None:
         if any(control in payload for control in CONTROLS):
             with pytest.raises(InvalidScope):
                 Audience.of(scopes)
-            scopes = frozenset({"public"})
+            scopes, payload = frozenset({"public"}), "C1"
         audience = Audience.of(scopes)
         question = chance.choice(hostile.known).passage.text
         found = hostile.ask(question, scopes)

@@ -23,6 +23,7 @@ from bot.messages import Attachment, Reply, ReplyEvent, Request
 from rag.audience import Audience
 from tests.bot.adapters.slack.bot import Bot
 from tests.bot.fakes import FakeChat, collect, request, settings, use
+from tests.doubles.discord_people import Person
 from tests.doubles.discord_running import running
 from tests.doubles.discord_wire import DiscordDouble
 from tests.doubles.slack import SlackDouble
@@ -193,8 +194,8 @@ async def meets(
         asked = request(words_of(secret), **{**common, "audience": frozenset({secret.scope})})
         await place.say(asked)
         for rated in (asked.id, "never"):
-            options = {"reply": rated, "thumb": "up"}
-            said, _ = await place.say(request("", "rate", options=options, **common))
+            about = {"reply": rated, "thumb": "up"}
+            said, _ = await place.say(request("", "rate", options=about, **common))
             unseen(place, said)
     else:  # its name is free everywhere else
         name, scope = secret.name, chance.choice(sorted(common["audience"]))
@@ -296,14 +297,17 @@ async def test_a3_who_loses_a_channel_on_discord_sees_nothing_of_it_with_the_nex
         role = backend.create_role(guild.id, "board")
         double.forbid(board, role.id, view_channel=True)
         await place.teach(f"discord:{guild.id}:{board.id}", "safe.txt", CODE)
+
+        async def ask(person: Person, question: str) -> str:
+            person.say(person.direct, question)
+            await double.until(lambda: question in heard.said)
+            return heard.said[question]
+
         async with running(double, heard):
             for case in cases("A3", "left on Discord", full=250, sample=2):
                 number, person = case.number, double.add_person(f"person-{case.number}")
                 backend.add_member_role(guild.id, person.id, role.id)
-                questions = f"What is the code, {number}?", f"And the code now, {number}?"
-                person.say(person.direct, questions[0])
-                await double.until(lambda asked=questions[0]: asked in heard.said)
-                assert CANARY.search(heard.said[questions[0]])
+                assert CANARY.search(await ask(person, f"What is the code, {number}?"))
                 match case.chance.randrange(3):
                     case 0:
                         backend.remove_member_role(guild.id, person.id, role.id)
@@ -311,6 +315,4 @@ async def test_a3_who_loses_a_channel_on_discord_sees_nothing_of_it_with_the_nex
                         double.forbid(board, person.id, view_channel=False)
                     case _:
                         backend.remove_member(guild.id, person.id)
-                person.say(person.direct, questions[1])
-                await double.until(lambda asked=questions[1]: asked in heard.said)
-                nothing_left(heard.said[questions[1]])
+                nothing_left(await ask(person, f"And what is the code now, {number}?"))
