@@ -27,7 +27,7 @@ _BLOCK = 1024 * 1024
 _KIND = re.compile(r"\.[a-z0-9]{1,10}")
 _NEW = ".new"
 # A FIFO would wait for its other end, a link may lead anywhere.
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def is_kept(source: str) -> bool:
@@ -53,32 +53,53 @@ class Fingerprint:
         return self.blob[:64]
 
 
-def fingerprint(
-    file: Path, name: str, max_bytes: int, keep: Callable[[bytes], None] = lambda block: None
-) -> Fingerprint:
-    """Hash a regular file, no link, while `keep` gets its bytes; raise `DocumentError`.
-
-    The extension is that of `name`: the same bytes are another text as Markdown than as CSV.
-    """
-    digest, size = hashlib.sha256(), 0
+@contextmanager
+def opened(file: Path, root: Path | None = None) -> Iterator[int]:
+    """Open a regular file for reading, through no link below `root`; raise `DocumentError`."""
+    within = file.relative_to(root).parts if root else (str(file),)
+    folder: int | None = None
     try:
-        source = os.fdopen(os.open(file, _FLAGS), "rb", buffering=0)
+        if root:
+            folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for part in within[:-1]:
+            above, folder = folder, os.open(part, _FLAGS | os.O_DIRECTORY, dir_fd=folder)
+            if above is not None:
+                os.close(above)
+        source = os.open(within[-1], _FLAGS, dir_fd=folder)
     except FileNotFoundError as error:
         raise DocumentError(DocumentCode.CHANGED, "the file is gone") from error
     except (OSError, ValueError) as error:
         raise DocumentError(DocumentCode.UNREADABLE, str(error)) from error
-    with source:
-        status = os.fstat(source.fileno())
-        if not stat.S_ISREG(status.st_mode):
+    finally:
+        if folder is not None:
+            os.close(folder)
+    try:
+        if not stat.S_ISREG(os.fstat(source).st_mode):
             raise DocumentError(DocumentCode.UNREADABLE, "not a regular file")
-        if status.st_size > max_bytes:
-            raise DocumentError(DocumentCode.TOO_LARGE, f"{status.st_size} bytes")
-        while block := _read(source.fileno()):
-            size += len(block)
-            if size > max_bytes:
-                raise DocumentError(DocumentCode.TOO_LARGE, f"more than {max_bytes} bytes")
-            digest.update(block)
-            keep(block)
+        yield source
+    finally:
+        os.close(source)
+
+
+def fingerprint(
+    source: int, name: str, max_bytes: int, keep: Callable[[bytes], None] = lambda block: None
+) -> Fingerprint:
+    """Hash an open file from its start, while `keep` gets its bytes; raise `DocumentError`.
+
+    The extension is that of `name`: the same bytes are another text as Markdown than as CSV.
+    """
+    digest, size = hashlib.sha256(), 0
+    os.lseek(source, 0, os.SEEK_SET)
+    known = os.fstat(source).st_size
+    if known > max_bytes:
+        raise DocumentError(DocumentCode.TOO_LARGE, f"{known} bytes")
+    while block := _read(source):
+        size += len(block)
+        if size > max_bytes:
+            raise DocumentError(DocumentCode.TOO_LARGE, f"more than {max_bytes} bytes")
+        digest.update(block)
+        keep(block)
+    os.lseek(source, 0, os.SEEK_SET)
     if not size:
         raise DocumentError(DocumentCode.EMPTY)
     kind = _KIND.fullmatch(Path(name).suffix.lower())
@@ -99,8 +120,8 @@ class Blobs:
             with self._writable():
                 self.folder.mkdir(parents=True, exist_ok=True)
                 copy = new.open("xb", buffering=0)
-            with copy:
-                taken = fingerprint(file, name, self._max_bytes, partial(self._write, copy))
+            with copy, opened(file) as source:
+                taken = fingerprint(source, name, self._max_bytes, partial(self._write, copy))
                 with self._writable():
                     os.fsync(copy.fileno())
             kept = self.path(taken.blob)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import numpy as np
@@ -70,8 +71,10 @@ class Job:
     bytes: Fingerprint
     key: str
     """The content that it will have: its bytes, their kind and the parser's version."""
-    path: Path | None
-    """Where the bytes are; None if their text is known already."""
+    path: Path
+    """Where the bytes are; not there where their text is known already."""
+    source: int | None = None
+    """The open file, where it isn't ours and another might take its place."""
     taught_by: str | None = None
     extract: Extract | None = None
     chunks: list[StagedChunk] = field(default_factory=list)
@@ -131,11 +134,12 @@ class Flow:
             **self._staging.extracts({job.key for job in jobs})
         }
         new = {job.key: job for job in jobs if job.key not in found}
-        files = [job.path for job in new.values() if job.path is not None]
         try:
-            for job, outcome in zip(new.values(), self._parser.parse(files), strict=True):
-                self._pause()
-                found[job.key] = self._extract(job, outcome)
+            with TemporaryDirectory(prefix="teamglm-") as folder:
+                files = [_readable(job, Path(folder)) for job in new.values()]
+                for job, outcome in zip(new.values(), self._parser.parse(files), strict=True):
+                    self._pause()
+                    found[job.key] = self._extract(job, outcome)
         except Exception as error:  # the parser's own fault: no verdict on the files
             reason = TeamglmError(f"The file could not be read now ({error}): it is tried again.")
             found.update((key, reason) for key in new if key not in found)
@@ -149,17 +153,20 @@ class Flow:
     def _extract(self, job: Job, outcome: Parsed | DocumentError) -> Extract | DocumentError:
         if isinstance(outcome, DocumentError):
             return outcome
-        try:
-            now = fingerprint(job.path or Path(), job.standing.address.name, self._max_bytes)
-        except DocumentError:
-            now = None
-        if now is None or now.sha256 != job.bytes.sha256:
+        if job.source is not None and self._has_changed(job, job.source):
             return DocumentError(DocumentCode.CHANGED, "it changed while it was being read")
         segments = tuple(
             Segment(keepable(part.text), part.page, part.section and keepable(part.section))
             for part in outcome.segments
         )
-        return Extract(job.key, job.bytes.blob, now.size, Parsed(segments, outcome.pages))
+        return Extract(job.key, job.bytes.blob, job.bytes.size, Parsed(segments, outcome.pages))
+
+    def _has_changed(self, job: Job, source: int) -> bool:
+        try:
+            now = fingerprint(source, job.standing.address.name, self._max_bytes)
+        except DocumentError:
+            return True
+        return now.sha256 != job.bytes.sha256
 
     def _stage(self, jobs: list[Job]) -> None:
         keys = {job.key for job in jobs}
@@ -288,6 +295,16 @@ def index_row(chunk: IndexedChunk) -> PassageRow:
         dense=np.frombuffer(chunk.vector, np.float32).tolist(),
         sparse=passage_weights(chunk.embedded),
     )
+
+
+def _readable(job: Job, folder: Path) -> Path:
+    """Return a path to a job's file that stays this file's, with the name that it has."""
+    if job.source is None:
+        return job.path
+    link = folder / str(job.source) / job.path.name
+    link.parent.mkdir()
+    link.symlink_to(f"/dev/fd/{job.source}")
+    return link
 
 
 def _going(jobs: Sequence[Job]) -> list[Job]:

@@ -69,6 +69,7 @@ class ScanReport:
 class _File:
     name: str
     path: Path
+    root: Path
     status: os.stat_result
 
 
@@ -143,7 +144,7 @@ class _Scan:
         except OSError as error:
             self._report.failed.append((path.name, DocumentCode.UNREADABLE, str(error)))
             return self._report
-        self._learn(self._changed([_File(_name(path.name), path, status)]), progress)
+        self._learn(self._changed([_File(_name(path.name), path, path.parent, status)]), progress)
         return self._done()
 
     def folder(
@@ -197,7 +198,7 @@ class _Scan:
             sighting, standing = self._before.get(file.name), standings.get(file.name)
             if sighting is None or not sighting.still_holds(file.status):
                 try:
-                    blob = self._indexer.fingerprint(file.path, file.name).blob
+                    blob = self._indexer.fingerprint(file.path, file.name, file.root).blob
                 except DocumentError:
                     yield file, None  # learning it says why
                     continue
@@ -240,7 +241,9 @@ class _Scan:
         waiting = list(changed)
         had = self._standings()
         activity = self._indexer.activity
-        lessons = [Lesson(f.path, self._scope, self._source, f.name) for f, _ in waiting]
+        lessons = [
+            Lesson(f.path, self._scope, self._source, f.name, root=f.root) for f, _ in waiting
+        ]
         outcomes = self._indexer.learn_many(lessons, between=activity.wait)
         weight, total = 0, sum(_weight(file) for file, _ in waiting)
         with activity.working("reading"):
@@ -318,7 +321,7 @@ def _file(entry: os.DirEntry[str], root: Path) -> _File | None:
         return None
     if not stat.S_ISREG(status.st_mode) or not path.is_relative_to(root):
         return None
-    return _File(_name(Path(entry.path).relative_to(root).as_posix()), path, status)
+    return _File(_name(Path(entry.path).relative_to(root).as_posix()), path, root, status)
 
 
 def _is_wanted(name: str, folder: Folder) -> bool:

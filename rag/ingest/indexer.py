@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from rag.audience import Audience
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.activity import Activity
 from rag.ingest.backup import Backups
-from rag.ingest.blobs import Blobs, Fingerprint, fingerprint, is_kept
+from rag.ingest.blobs import Blobs, Fingerprint, fingerprint, is_kept, opened
 from rag.ingest.flow import Flow, Job, Keys, Parser, Progress, index_row, keepable
 from rag.ingest.forgetting import Forgetting, Receipt
 from rag.ingest.ledger import Address, Ledger, Standing
@@ -144,8 +144,8 @@ class Indexer:
         """
         for group in groups(lessons):
             between()
-            with self._turn():
-                admitted = self._admit(group)
+            with self._turn(), ExitStack() as held:
+                admitted = self._admit(group, held)
                 jobs = [job for job in admitted if isinstance(job, Job)]
                 self._flow.run(jobs, progress)
                 learned = [self._report(o) if isinstance(o, Job) else o for o in admitted]
@@ -185,9 +185,10 @@ class Indexer:
             and standing.code not in _WORTH_ANOTHER_TRY
         )
 
-    def fingerprint(self, file: Path, name: str) -> Fingerprint:
-        """Return what a file's bytes are; raise `DocumentError` if they cannot be learned."""
-        return fingerprint(file, name, self._max_bytes)
+    def fingerprint(self, file: Path, name: str, root: Path) -> Fingerprint:
+        """Return what the bytes of a file below `root` are; raise `DocumentError`."""
+        with opened(file, root) as source:
+            return fingerprint(source, name, self._max_bytes)
 
     def recover(self) -> None:
         """Make records and index whole after a crash, or after the index was lost."""
@@ -298,15 +299,22 @@ class Indexer:
             tidy=self._tidy,
         )
 
-    def _admit(self, lessons: Sequence[Lesson]) -> list[Job | Learned]:
-        """Read files' bytes; what need not or cannot be learned is reported at once."""
+    def _admit(self, lessons: Sequence[Lesson], held: ExitStack) -> list[Job | Learned]:
+        """Read files' bytes; what need not or cannot be learned is reported at once.
+
+        Files that aren't ours are `held` open, so that the same file is hashed and parsed.
+        """
         with self._tidy:  # the blobs are needed from here on
             addresses = [Address(o.scope, o.source, keepable(o.name)) for o in lessons]
             read: list[Fingerprint | DocumentError] = []
+            sources: list[int | None] = []
             for lesson in lessons:
                 self._pause()
+                sources.append(None)
                 try:
-                    read.append(self._read(lesson))
+                    if not is_kept(lesson.source):
+                        sources[-1] = held.enter_context(opened(lesson.file, lesson.root))
+                    read.append(self._read(lesson, sources[-1]))
                 except DocumentError as error:
                     read.append(error)
             buried = self.ledger.buried(
@@ -327,7 +335,9 @@ class Indexer:
                 )
             }
             admitted: list[Job | Learned] = []
-            for lesson, address, found in zip(lessons, addresses, read, strict=True):
+            for lesson, address, found, source in zip(
+                lessons, addresses, read, sources, strict=True
+            ):
                 if address in buried:
                     blob = found.blob if isinstance(found, Fingerprint) else None
                     admitted.append(Learned(address.name, None, "known", blob=blob))
@@ -336,9 +346,8 @@ class Indexer:
                 if isinstance(found, DocumentError):
                     admitted.append(self._refuse(standing, found, None))
                     continue
-                kept = is_kept(lesson.source)
-                path = self._blobs.path(found.blob) if kept else lesson.file
-                job = self._job(standing, found, path, lesson.taught_by)
+                path = self._blobs.path(found.blob) if source is None else lesson.file
+                job = self._job(standing, found, path, source, lesson.taught_by)
                 if standing.content == job.key and self._is_fresh(standing):
                     if standing.state != "ready":
                         self.ledger.note(standing.id, "ready")
@@ -348,20 +357,21 @@ class Indexer:
             self.ledger.read({job.standing.id: job.key for job in admitted if isinstance(job, Job)})
             return admitted
 
-    def _read(self, lesson: Lesson) -> Fingerprint:
+    def _read(self, lesson: Lesson, source: int | None) -> Fingerprint:
         name = lesson.read_as or lesson.name
-        if is_kept(lesson.source):
+        if source is None:
             return self._blobs.take(lesson.file, name)
-        return fingerprint(lesson.file, name, self._max_bytes)
+        return fingerprint(source, name, self._max_bytes)
 
     def _job(
         self,
         standing: Standing,
         read: Fingerprint,
-        path: Path | None,
+        path: Path,
+        source: int | None = None,
         taught_by: str | None = None,
     ) -> Job:
-        return Job(standing, read, f"{read.blob}#{self._keys.parser}", path, taught_by)
+        return Job(standing, read, f"{read.blob}#{self._keys.parser}", path, source, taught_by)
 
     def _is_fresh(self, standing: Standing) -> bool:
         parser = (standing.content or "").partition("#")[2]

@@ -25,6 +25,8 @@ class Lesson:
     taught_by: str | None = None
     read_as: str | None = None
     """A file name whose ending says what the bytes are, where `name` doesn't."""
+    root: Path | None = None
+    """A folder that the file is in: no link below it is followed."""
 
 
 def groups(lessons: Sequence[Lesson]) -> Iterator[list[Lesson]]:

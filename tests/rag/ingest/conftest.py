@@ -49,7 +49,7 @@ class Bench:
         self.indexer = Indexer(
             self.records,
             self.index,
-            self.parser,
+            changes.pop("parser", self.parser),
             changes.pop("split", split_by_segment),
             self.embeddings,
             **{**settings, **changes},

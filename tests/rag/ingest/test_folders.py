@@ -172,11 +172,9 @@ class TestNothingOutsideIsRead:
             file.symlink_to(secret)
 
         bench.parser.before = swap
-        report = rescan(bench, folder)
-        assert [(name, code) for name, code, _ in report.failed] == [
-            ("a.txt", DocumentCode.CHANGED)
-        ]
-        assert bench.everything() == []
+        assert rescan(bench, folder).added == 1
+        assert bench.everything() == [("a.txt", ["one"])]
+        assert rescan(bench, folder).removed == 1
 
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no FIFOs")
     def test_nor_anything_that_would_hang(self, bench: Bench, folder: Folder) -> None:
