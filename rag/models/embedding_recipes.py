@@ -21,6 +21,14 @@ class Recipe:
 
 # text2vec, m3e and ernie-3.0 are used without prefixes and with the mean, like any unknown model.
 _RECIPES = (
+    (
+        r"\be5-.*instruct",
+        Recipe(
+            "mean",
+            "Instruct: Given a web search query, retrieve relevant passages that answer the query\n"
+            "Query: ",
+        ),
+    ),
     (r"\be5-", Recipe("mean", "query: ", "passage: ")),
     (r"\bbge-(small|base|large)-zh", Recipe("cls", "为这个句子生成表示以用于检索相关文章：")),
     (

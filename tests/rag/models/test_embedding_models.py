@@ -35,6 +35,10 @@ def unit(vector: torch.Tensor) -> Any:
 
 # Recipes
 
+TASK = (
+    "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: "
+)
+
 
 @pytest.mark.parametrize(
     ("name", "recipe"),
@@ -47,6 +51,8 @@ def unit(vector: torch.Tensor) -> Any:
         ("BAAI/bge-m3", Recipe("cls")),
         ("BAAI/bge-large-zh-v1.5", Recipe("cls", "为这个句子生成表示以用于检索相关文章：")),
         ("intfloat/multilingual-e5-large", Recipe("mean", "query: ", "passage: ")),
+        ("intfloat/multilingual-e5-small", Recipe("mean", "query: ", "passage: ")),
+        ("intfloat/multilingual-e5-large-instruct", Recipe("mean", TASK)),
         ("anything", Recipe("mean")),
     ],
 )
@@ -75,9 +81,25 @@ def test_bge_m3_is_pooled_at_its_first_token_without_prefixes(tmp_path: Path, pl
     assert bge.embed_documents(["abc"])[0] == unit(expected)
 
 
-def test_plain_folder_of_an_unknown_model_is_pooled_by_the_mean(tmp_path: Path) -> None:
-    folder = write_encoder(tmp_path / "ernie-3.0-base-zh")
-    assert opened(folder).embed_query("年假") == unit(states(folder, "年假").mean(0))
+@pytest.mark.parametrize("plain", [True, False])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "text2vec-large-chinese",
+        "text2vec-base-chinese",
+        "m3e-small",
+        "m3e-base",
+        "ernie-3.0-base-zh",
+        "of-nobody-s-name",
+    ],
+)
+def test_most_models_are_pooled_by_the_mean_without_prefixes(
+    tmp_path: Path, name: str, plain: bool
+) -> None:
+    folder = write_encoder(tmp_path / name, pooling=None if plain else "mean")
+    embeddings = opened(folder)
+    assert embeddings.embed_query("年假") == unit(states(folder, "年假").mean(0))
+    assert embeddings.embed_documents(["abc"])[0] == unit(states(folder, "abc").mean(0))
 
 
 def test_what_the_folder_says_of_its_prompts_stands(tmp_path: Path) -> None:
