@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from rag.errors import ModelFailed, ModelMissing
 from rag.models.chatglm import ChatGLM
+from rag.models.device import pick_device, pick_dtype
 from rag.models.glm_tokenizer import GlmTokenizer
 from rag.models.glm_weights import Generation, glm_config, open_glm
 from tests.rag.models import small_glm
@@ -231,6 +232,61 @@ def test_file_that_is_no_sentencepiece_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer.model").write_text("IQ== 0\nIg== 1\n")
     with pytest.raises(ModelFailed, match="SentencePiece"):
         GlmTokenizer(tmp_path / "tokenizer.model", "chatglm2")
+
+
+REAL = [Path("models/chatglm2-6b/tokenizer.model"), Path("models/chatglm3-6b/tokenizer.model")]
+
+
+@pytest.mark.skipif(not any(map(Path.is_file, REAL)), reason="no published tokenizer in models/")
+def test_golden_tokens_of_the_published_vocabulary() -> None:
+    path = next(filter(Path.is_file, REAL))  # both generations have the same pieces
+    second, third = (GlmTokenizer(path, name) for name in ("chatglm2", "chatglm3"))
+    assert second.encode("你好") == [36474, 54591]
+    assert second.prompt([HumanMessage("你好")]) == [
+        *(64790, 64792, 790, 30951, 517, 30910, 30939, 30996, 13, 13),
+        *(54761, 31211, 39701, 13, 13, 55437, 31211),
+    ]
+    assert third.prompt([HumanMessage("你好")]) == [
+        *(64790, 64792, 64795, 30910, 13, 36474, 54591, 64796)
+    ]
+
+
+# Where it runs
+
+
+@pytest.mark.parametrize(
+    ("name", "device", "stored", "dtype"),
+    [
+        ("auto", "cpu", "float16", torch.bfloat16),  # on a CPU float16 is slow, and overflows
+        ("auto", "cpu", "float32", torch.float32),
+        ("auto", "cpu", "", torch.bfloat16),
+        ("auto", "mps", "bfloat16", torch.float16),
+        ("float16", "cpu", "bfloat16", torch.float16),
+    ],
+)
+def test_precision_suits_the_device(
+    name: str, device: str, stored: str, dtype: torch.dtype
+) -> None:
+    assert pick_dtype(name, torch.device(device), stored) == dtype
+
+
+@pytest.mark.parametrize(
+    ("cuda", "mps", "device"),
+    [(True, False, "cuda"), (False, True, "mps"), (False, False, "cpu")],
+)
+def test_the_best_device_is_taken(
+    monkeypatch: pytest.MonkeyPatch, cuda: bool, mps: bool, device: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    assert pick_device("auto").type == device
+
+
+def test_what_this_machine_lacks_is_refused() -> None:
+    with pytest.raises(ModelFailed, match="use auto or cpu"):
+        pick_device("no-such-device")
+    with pytest.raises(ModelFailed, match="use auto, float32"):
+        pick_dtype("int3", CPU, "")
 
 
 # The chat model
