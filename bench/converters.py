@@ -16,19 +16,20 @@ from importlib import import_module
 from pathlib import Path
 
 SECONDS = 180
+"""Of processor time, for a file."""
 
 
 def main(out: Path, files: list[Path]) -> None:
     """Convert every file with everything, and keep what there is after each."""
     warnings.simplefilter("ignore")
-    signal.signal(signal.SIGALRM, _too_long)
+    signal.signal(signal.SIGPROF, _too_long)
     found: dict[str, dict[str, str | None]] = {}
     for name, convert in {**CONVERTERS, **ENGINES}.items():
         texts = found.setdefault(name, {})
         for file in files:
             if name in ENGINES and b"%PDF-" not in file.read_bytes()[:1024]:
                 continue
-            signal.alarm(SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, SECONDS)
             try:
                 texts[file.name] = convert(file)
             except Exception as error:  # whatever it is, there is no text
@@ -37,12 +38,12 @@ def main(out: Path, files: list[Path]) -> None:
                 )
                 texts[file.name] = None
             finally:
-                signal.alarm(0)
+                signal.setitimer(signal.ITIMER_PROF, 0)
         out.write_text(json.dumps(found, ensure_ascii=False), encoding="utf-8")
 
 
 def _too_long(*_: object) -> None:
-    raise TimeoutError(f"more than {SECONDS} seconds")
+    raise TimeoutError(f"more than {SECONDS} seconds of processor time")
 
 
 def _markitdown(file: Path) -> str:

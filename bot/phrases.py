@@ -16,7 +16,10 @@ PHRASES: dict[str, tuple[str, str]] = {
     "reading_sources": ("Reading {sources} …", "正在阅读{sources}……"),
     "page": (" p. {page}", "第 {page} 页"),
     "reading": ("{name}: reading", "{name}：正在读取"),
-    "embedding": ("{name}: reading {done} of {total}", "{name}：正在读取 {done}/{total}"),
+    "embedding": (
+        "{name}: {done} of {total} passages read",
+        "{name}：已读取 {done}/{total} 个段落",
+    ),
     "indexing": ("Reading documents: {done} of {total}", "正在读取文档：{done}/{total}"),
     "summarising": ("Summarising part {done} of {total}", "正在总结第 {done}/{total} 部分"),
     # Refusals

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from bot.adapters.console import ConsoleAdapter
-from bot.adapters.web import WebAdapter
+from bot.adapters.web import WebAdapter, Work
 from bot.app import App
-from bot.messages import Download
+from bot.handlers.working import working
+from bot.messages import Download, Language
 from rag.audience import PUBLIC
+from rag.ingest.activity import Activity
 
 
 def platforms(
@@ -31,6 +34,7 @@ def platforms(
             max_upload_bytes=settings.limits.upload_megabytes << 20,
             examples=settings.web.examples,
             ready=app.still_loading,
+            work=partial(_work, app.library.activity),
             history_turns=settings.answers.history,
             say=say,
         )
@@ -88,3 +92,11 @@ def platforms(
         downloads["discord"] = discord.download
         runs.append(discord.run)
     return runs
+
+
+def _work(activity: Activity, language: Language) -> Work | None:
+    """Return what the page shows of long work; None if there is none and nothing is paused."""
+    now = activity.now()
+    if now is None:
+        return Work(paused=True) if activity.paused else None
+    return Work(working(activity, language) or "", now.share, now.paused)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from bot.adapters.web import Work
 from bot.messages import (
     Citation,
     Language,
@@ -50,12 +51,14 @@ class ScriptedHandle:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     closed: asyncio.Event = field(default_factory=asyncio.Event)
+    work: Work | None = None
     uploaded: dict[str, bytes] = field(default_factory=dict)
 
     def reset(self) -> None:
         """Go back to two known documents and nothing asked."""
         self.requests.clear()
         self.uploaded.clear()
+        self.work = None
         self.documents[:] = [document("handbook.pdf", 34, 12), document("团队约定.docx", 8)]
         for event in (self.gate, self.waiting, self.closed):
             event.clear()
@@ -117,6 +120,11 @@ class ScriptedHandle:
 
     async def _sources(self, request: Request) -> AsyncIterator[ReplyEvent]:
         yield Reply("answer", "", "en", data=list(self.documents))
+
+    async def _index(self, request: Request) -> AsyncIterator[ReplyEvent]:
+        assert self.work is not None
+        self.work = replace(self.work, paused=bool(request.options.get("pause")))
+        yield Reply("answer", "", "en", data={"paused": self.work.paused})
 
     async def _forget(self, request: Request) -> AsyncIterator[ReplyEvent]:
         gone = next(row for row in self.documents if row["id"] == request.text)

@@ -31,7 +31,8 @@ class Index:
     """Handles `index`: `options["path"]` names one path, `options["rebuild"]` makes all anew.
 
     `options["pause"]` lets all reading wait, also what folders bring by themselves, until
-    `options["resume"]`. `change_model` has another embedding model take over where one is wanted.
+    `options["resume"]`; admins may do so on any platform. `change_model` has another embedding
+    model take over where one is wanted.
     """
 
     command = "index"
@@ -59,11 +60,13 @@ class Index:
         self, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
         """Yield progress, and what was added, updated, removed and refused."""
-        if request.platform != OPERATOR:  # it reads any path, and names files of every scope
+        activity = self._indexer.activity
+        switch = bool(request.options.get("pause") or request.options.get("resume"))
+        # Else it reads any path, and names files of every scope.
+        if request.platform != OPERATOR and not (switch and request.is_admin):
             yield Reply("error", say(language, "unknown_command", command=self.command), language)
             return
-        activity = self._indexer.activity
-        if request.options.get("pause") or request.options.get("resume"):
+        if switch:
             paused = bool(request.options.get("pause"))
             (activity.pause if paused else activity.resume)()
             text = say(language, "paused" if paused else "resumed")

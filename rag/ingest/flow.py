@@ -248,7 +248,7 @@ class Flow:
                 failed.update(dict.fromkeys(batch, error))
                 continue
             self._vectors.keep(dict(zip(batch, vectors, strict=True)), self._keys.embedder)
-        if progress:
+        if progress and missing:  # what is known already has nothing to tell of
             progress(len(texts) - len(failed), len(texts))
         for job in jobs:
             reasons = [failed[c.text_hash] for c in job.chunks if c.text_hash in failed]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,20 @@ def test_a_value_that_cannot_be_used_is_named(tmp_path: Path, text: str, key: st
 @pytest.mark.parametrize("schedule", ["every 1 minute", "every 10 minutes", "0 3 * * *"])
 def test_schedules_are_intervals_or_cron_lines(schedule: str) -> None:
     assert trigger(schedule)
+
+
+def test_every_folder_and_page_has_a_schedule_of_its_own(tmp_path: Path) -> None:
+    text = (
+        "folders: [{path: a, schedule: every 10 minutes}, {path: b, schedule: '0 3 * * *'}]\n"
+        "web_pages: [{url: 'https://wiki.example', schedule: every 2 hours}]"
+    )
+    chosen = load(tmp_path, text)
+    often, nightly = (trigger(folder.schedule) for folder in chosen.folders)
+    midnight = datetime(2026, 3, 1, tzinfo=nightly.timezone)
+    assert nightly.get_next_fire_time(None, midnight) == midnight.replace(hour=3)
+    assert often.get_next_fire_time(midnight, midnight) - midnight == timedelta(minutes=10)
+    (page,) = (trigger(page.schedule) for page in chosen.web_pages)
+    assert page.get_next_fire_time(midnight, midnight) - midnight == timedelta(hours=2)
 
 
 def test_folders_and_pages_are_granted_to_channels(tmp_path: Path) -> None:

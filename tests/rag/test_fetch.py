@@ -87,6 +87,21 @@ async def test_every_redirect_is_checked_anew(site: Site, other: Site, tmp_path:
     assert not other.asked
 
 
+async def test_no_redirect_leads_inside(site: Site, tmp_path: Path) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["10.0.0.7"] if host == "outside.test" else [host]
+
+    for address in ("https://169.254.169.254/latest", "https://[::1]/", "https://outside.test/"):
+
+        async def inside(request: web.BaseRequest, address: str = address) -> web.StreamResponse:
+            raise web.HTTPFound(address)
+
+        site.answer = inside
+        fetcher = Fetcher(resolve=resolve)
+        fetched = fetcher.fetch(site.address, tmp_path / "f", 1000, own={site.address})
+        assert await trouble(fetched) == "private"
+
+
 async def test_redirects_end(site: Site, tmp_path: Path) -> None:
     async def round_and_round(request: web.BaseRequest) -> web.StreamResponse:
         raise web.HTTPFound("/again")

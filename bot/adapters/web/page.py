@@ -18,7 +18,7 @@ from bot.adapters.web import view
 from bot.adapters.web.session import Exchange, Session
 from bot.adapters.web.talk import LocalDownload, Talk
 from bot.adapters.web.text import say
-from bot.messages import Attachment, Reply, Status
+from bot.messages import Attachment, Language, Reply, Status
 
 Updates = dict[Any, Any]
 
@@ -79,6 +79,7 @@ class Page:
         max_upload_bytes: int,
         examples: Sequence[str],
         ready: Callable[[], str | None],
+        work: Callable[[Language], view.Work | None],
         history_turns: int,
         refresh_seconds: tuple[float, float],
     ) -> None:
@@ -87,6 +88,7 @@ class Page:
         self.max_upload_bytes = max_upload_bytes
         self._examples = examples
         self._ready = ready
+        self._work = work
         self._history = history_turns
         self._busy_seconds, self._idle_seconds = refresh_seconds
         self.blocks = gr.Blocks(title="TeamGLM", analytics_enabled=False)
@@ -159,6 +161,11 @@ class Page:
         self._conversation.ask(self._press, self._store, chat, **quiet)
         self._conversation.regenerate(self._again, self._store, chat, **quiet)
         self._conversation.reset(self._reset, self._store, chat, **quiet)
+        for switch, press in (
+            (self._documents.pause, self._pause),
+            (self._documents.resume, self._resume),
+        ):
+            switch(press, [self._store, self._seen], look, **quiet)
         self._documents.summarise(self._summarise, self._store, chat, **quiet)
         self._box.stop(self._stop, None, None, queue=False, **quiet)
         files_in = self._uploader.learn(
@@ -206,11 +213,12 @@ class Page:
         reply = await self._talk.reply(self._talk.request("sources", "", tab, language))
         failed = reply.outcome != "answer"
         rows: Sequence[Mapping[str, Any]] = () if failed or not reply.data else reply.data
-        now = view.state(language, self._ready(), rows)
+        work = self._work(language)
+        now = view.state(language, self._ready(), rows, work)
         if failed and now.kind != "loading":
             now = view.State("error", reply.text)
         top = view.header(language, now)
-        listed = view.documents(language, rows, reply.text if failed else "")
+        listed = view.documents(language, rows, reply.text if failed else "", work)
         if top + listed == seen:
             return {self._seen: gr.skip()}
         busy = now.kind != "ready"
@@ -220,6 +228,20 @@ class Page:
             self._timer: gr.Timer(self._busy_seconds if busy else self._idle_seconds),
             self._seen: top + listed,
         }
+
+    async def _pause(self, stored: Any, seen: str, request: gr.Request) -> Updates:
+        return await self._switch("pause", stored, seen, request)
+
+    async def _resume(self, stored: Any, seen: str, request: gr.Request) -> Updates:
+        return await self._switch("resume", stored, seen, request)
+
+    async def _switch(self, option: str, stored: Any, seen: str, request: gr.Request) -> Updates:
+        session, tab = Session.restore(stored), _tab(request)
+        options = {option: True}
+        await self._talk.reply(
+            self._talk.request("index", "", tab, session.language, options=options)
+        )
+        return await self._look(session, seen, tab)
 
     # The conversation
 

@@ -17,7 +17,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.adapters.web.guard import Guard, is_loopback
 from bot.adapters.web.talk import LocalDownload, Talk
-from bot.messages import Handle, PlatformError
+from bot.adapters.web.view import Work
+from bot.messages import Handle, Language, PlatformError
 
 DEFAULT_PORT = 7860
 _TRIED = 100
@@ -49,7 +50,7 @@ class WebAdapter:
     """The web page, served from the bot's own event loop until `run` is cancelled.
 
     `port` None takes 7860 or the next free one and says so through `say`; 0 takes any.
-    `ready` returns None, or the name of what is still loading.
+    `ready` returns None, or the name of what is still loading; `work` what is being read.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class WebAdapter:
         max_upload_bytes: int,
         examples: Sequence[str],
         ready: Callable[[], str | None],
+        work: Callable[[Language], Work | None] = lambda language: None,
         history_turns: int,
         say: Callable[[str], None],
         refresh_seconds: tuple[float, float] = (1.0, 10.0),
@@ -80,6 +82,7 @@ class WebAdapter:
         self._limit = max_upload_bytes
         self._examples = tuple(examples)
         self._ready = ready
+        self._work = work
         self._history = history_turns
         self._say = say
         self._refresh = refresh_seconds
@@ -131,6 +134,7 @@ class WebAdapter:
             max_upload_bytes=self._limit,
             examples=self._examples,
             ready=self._ready,
+            work=self._work,
             history_turns=self._history,
             refresh_seconds=self._refresh,
         )

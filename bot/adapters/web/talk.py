@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import logging
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from bot.adapters.web.text import say
 from bot.messages import (
@@ -36,6 +37,7 @@ def to_request(
     language: Language | None,
     history: tuple[Turn, ...] = (),
     attachments: tuple[Attachment, ...] = (),
+    options: Mapping[str, Any] | None = None,
 ) -> Request:
     """Return the request of one thing that was done on the page; whoever it is sees `public`.
 
@@ -55,6 +57,7 @@ def to_request(
         language=None if command == "ask" else language,
         attachments=attachments,
         history=history,
+        options=options or {},
     )
 
 
@@ -76,6 +79,7 @@ class Talk:
         *,
         history: tuple[Turn, ...] = (),
         attachments: tuple[Attachment, ...] = (),
+        options: Mapping[str, Any] | None = None,
     ) -> Request:
         """Return a new request of a tab."""
         return to_request(
@@ -87,6 +91,7 @@ class Talk:
             language=language,
             history=history,
             attachments=attachments,
+            options=options,
         )
 
     def answering(self, tab: str) -> bool:

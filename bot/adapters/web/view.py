@@ -27,6 +27,15 @@ class State:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """How far long work is, in words and from 0 to 1; neither where only its pause is told."""
+
+    text: str = ""
+    share: float | None = None
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Receipts:
     """How an upload or a deletion goes: a line with its progress, then a line a file."""
 
@@ -37,11 +46,19 @@ class Receipts:
     """(kind, text) with kind ready, known or failed."""
 
 
-def state(language: Language, loading: str | None, rows: Sequence[Mapping[str, Any]]) -> State:
+def state(
+    language: Language,
+    loading: str | None,
+    rows: Sequence[Mapping[str, Any]],
+    work: Work | None = None,
+) -> State:
     """Return the line beside the product's name."""
     if loading is not None:
         part = PARTS.get(loading, loading) if language == "zh" else loading
         return State("loading", say(language, "loading", part=part))
+    if work is not None:
+        kind = "paused" if work.paused else "reading"
+        return State(kind, work.text or say(language, "paused"))
     unread = sum(row.get("state") in ("waiting", "reading") for row in rows)
     waiting = sum(row.get("state") == "waiting" for row in rows)
     if unread:
@@ -225,9 +242,14 @@ def uploader(language: Language, limit: int, receipts: Receipts) -> str:
     )
 
 
-def documents(language: Language, rows: Sequence[Mapping[str, Any]], error: str = "") -> str:
-    """Return the list of documents, what is being read first."""
-    heading = f"<h2>{say(language, 'documents')}</h2>"
+def documents(
+    language: Language,
+    rows: Sequence[Mapping[str, Any]],
+    error: str = "",
+    work: Work | None = None,
+) -> str:
+    """Return how far the reading is, and the list of documents, what is being read first."""
+    heading = f"<h2>{say(language, 'documents')}</h2>{_work(language, work) if work else ''}"
     if error:
         return f'{heading}<p class="empty">{escape(error)}</p>'
     if not rows:
@@ -237,6 +259,18 @@ def documents(language: Language, rows: Sequence[Mapping[str, Any]], error: str 
     more = len(ordered) - _SHOWN
     rest = f"<p>{say(language, 'more_documents', count=more)}</p>" if more > 0 else ""
     return f'{heading}<ul class="list">{items}</ul>{rest}'
+
+
+def _work(language: Language, work: Work) -> str:
+    """Return the bar of what is being read, with its switch."""
+    action = "resume" if work.paused else "pause"
+    share = "" if work.share is None else f'<progress value="{work.share:.3f}" max="1"></progress>'
+    return (
+        f'<div class="work" data-paused="{_bool(work.paused)}">'
+        f"<p>{escape(work.text or say(language, 'paused'))}</p>"
+        f'<button type="button" data-action="{action}">{say(language, action)}</button>'
+        f"{share}</div>"
+    )
 
 
 def _rank(row: Mapping[str, Any]) -> tuple[int, str]:
@@ -251,8 +285,13 @@ def _document(language: Language, row: Mapping[str, Any]) -> str:
     if kind == "ready":
         parts = [count(language, "page", row["pages"])] if row.get("pages") else []
         parts.append(count(language, "passage", int(row.get("chunks") or 0)))
+        if int(row.get("version") or 1) > 1:
+            parts.append(say(language, "version", number=row["version"]))
+        parts.append(_taught(language, row))
     elif row.get("message"):
         parts.append(str(row["message"]))
+    elif row.get("total"):
+        parts.append(f"{100 * int(row.get('done') or 0) // int(row['total'])} %")
     summarise = (
         f'<button type="button" data-action="summarise" data-id="{key}" data-name="{name}" '
         f'aria-label="{escape(say(language, "summarise_name", name=row["document"]))}">'
@@ -262,12 +301,20 @@ def _document(language: Language, row: Mapping[str, Any]) -> str:
     )
     return (
         f'<li data-kind="{escape(kind)}"><b title="{name}">{name}</b>'
-        f"<small>{escape(' · '.join(parts))}</small>"
+        f"<small>{escape(' · '.join(filter(None, parts)))}</small>"
         f'<span class="tools">{summarise}'
         f'<button type="button" data-confirm="forget" data-id="{key}" data-name="{name}" '
         f'aria-label="{escape(say(language, "delete_name", name=row["document"]))}">'
         f"{say(language, 'delete')}</button></span></li>"
     )
+
+
+def _taught(language: Language, row: Mapping[str, Any]) -> str:
+    """Return when a document was taught, and by whom if a person did."""
+    day = str(row.get("indexed_at") or row.get("taught_at") or "")[:10]
+    platform, _, who = str(row.get("taught_by") or "").partition(":")
+    key = f"taught_{platform}" if platform in ("web", "cli", "slack", "discord") else "taught"
+    return say(language, key, day=day, who=who) if day else ""
 
 
 def confirm(language: Language) -> str:

@@ -22,6 +22,8 @@ from bot.adapters.web.talk import LocalDownload, Talk
 from bot.adapters.web.text import TEXT, count, size
 from bot.adapters.web.view import (
     Receipts,
+    State,
+    Work,
     conversation,
     documents,
     state,
@@ -194,6 +196,24 @@ def test_the_state_line_follows_loading_and_reading() -> None:
         row["state"] = "waiting"
     rows[2]["state"] = "reading"
     assert state("en", None, rows).text == "Reading 3 of 12 documents"
+
+
+def test_the_list_says_who_taught_what_and_when() -> None:
+    rows = [
+        document("a.pdf", 3) | {"taught_by": "slack:U1", "version": 2},
+        document("b.pdf", 3) | {"taught_by": "web:tab"},
+        document("c.pdf", 3) | {"state": "reading", "done": 30, "total": 40},
+    ]
+    shown = documents("en", rows)
+    for part in ("version 2", "from U1 on Slack, 2026-01-01", "added here, 2026-01-01", "75 %"):
+        assert part in shown
+    assert "由 U1 在 Slack 提供" in documents("zh", rows)
+
+
+def test_a_pause_is_told_where_nothing_is_being_read() -> None:
+    work = Work(paused=True)
+    assert state("zh", None, [], work) == State("paused", "读取已暂停")
+    assert "Resume" in documents("en", [document("a.pdf", 3)], work=work)
 
 
 def test_the_list_of_documents_is_bounded_and_shows_what_is_read_first() -> None:

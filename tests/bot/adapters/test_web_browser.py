@@ -22,7 +22,7 @@ from playwright.async_api import (
     expect,
 )
 
-from bot.adapters.web import WebAdapter
+from bot.adapters.web import WebAdapter, Work
 from tests.fakes_web import LEAVE, ScriptedHandle, document
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -66,6 +66,7 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bot]
         max_upload_bytes=1 << 20,
         examples=[QUESTION, "每周哪几天可以在家办公？"],
         ready=lambda: bot.loading,
+        work=lambda language: bot.handle.work,
         history_turns=1,
         say=lambda line: None,
         refresh_seconds=(0.3, 0.3),
@@ -330,6 +331,22 @@ async def test_the_list_follows_what_is_being_read(page: Page, bot: Bot) -> None
     await expect(page.locator(".list li").nth(1)).to_contain_text("needs a password")
     reading["state"] = "ready"
     await expect(page.locator(".state")).to_have_text("Ready · 3 documents")
+
+
+async def test_reading_says_how_long_it_takes_and_can_be_paused(page: Page, bot: Bot) -> None:
+    said = "Reading documents: 40 %, about 2 minutes left"
+    bot.handle.work = Work(said, 0.4)
+    work = page.locator("#documents .work")
+    await expect(work).to_contain_text(said)
+    await expect(work.locator("progress")).to_have_js_property("value", 0.4)
+    await expect(page.locator(".state")).to_have_text(said)
+    await work.get_by_role("button", name="Pause").click()
+    await expect(work.get_by_role("button", name="Resume")).to_be_visible()
+    await expect(page.locator(".state")).to_have_attribute("data-kind", "paused")
+    await work.get_by_role("button", name="Resume").click()
+    await expect(work.get_by_role("button", name="Pause")).to_be_visible()
+    bot.handle.work = None
+    await expect(work).to_have_count(0)
 
 
 async def test_a_document_is_deleted_once_confirmed(page: Page, bot: Bot) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import App
+from bot.app import App, opened
 from bot.messages import Attachment, Status
-from tests.bot.fakes import FakeChat, FakeEmbeddings, request
+from tests.bot.fakes import FakeChat, FakeEmbeddings, collect, request, settings, use
 from tests.bot.handlers.conftest import Ask, Send
+from tests.fakes import LineParser
 
 CHANNEL = "slack:E:T:C"
 HERE = frozenset({"public", CHANNEL})
@@ -253,6 +254,46 @@ async def test_only_the_command_line_indexes(ask: Ask) -> None:
     for options in ({}, {"path": "/etc"}):
         _, reply = await ask(request("", "index", platform="slack", options=options))
         assert reply.outcome == "error"
+
+
+async def test_every_folder_has_patterns_and_a_scope_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, chat=FakeChat(), embeddings=FakeEmbeddings())
+    monkeypatch.setattr("bot.app.Sandbox", lambda **limits: LineParser())
+    for name in ("a/yes.md", "a/no.txt", "b/yes.txt", "b/drafts/no.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"About {name}.")
+    folders = [
+        {"path": tmp_path / "a", "name": "a", "include": ["*.md"]},
+        {"path": tmp_path / "b", "name": "b", "scope": "folder:b", "exclude": ["drafts/*"]},
+    ]
+    async with opened(settings(tmp_path, folders=folders)) as bot:
+        _, read = await collect(bot.dispatcher.handle(request("", "index")))
+        assert (read.data["added"], read.data["failed"]) == (2, [])
+        for audience, names in ((set(), ["yes.md"]), ({"folder:b"}, ["yes.md", "yes.txt"])):
+            asked = request("", "sources", audience=frozenset({"public"} | audience))
+            _, listed = await collect(bot.dispatcher.handle(asked))
+            assert [row["document"] for row in listed.data] == names
+
+
+async def test_an_admin_of_a_platform_may_pause_and_nobody_else(ask: Ask) -> None:
+    for admin, outcome in ((False, "error"), (True, "answer")):
+        for option in ("pause", "resume"):
+            asked = request("", "index", platform="web", is_admin=admin, options={option: True})
+            _, reply = await ask(asked)
+            assert reply.outcome == outcome
+    asked = request("", "index", platform="web", is_admin=True, options={"path": "/etc"})
+    _, reply = await ask(asked)
+    assert reply.outcome == "error"
+
+
+async def test_what_is_known_already_shows_no_progress(ask: Ask, send: Send) -> None:
+    for name, steps in (("a.md", True), ("b.md", False)):
+        attached = (send(name, "Alpha."),)
+        events, reply = await ask(request("", "upload", attachments=attached))
+        assert steps == any(isinstance(event, Status) and event.total for event in events)
+        assert reply.data[0]["state"] == "ready"
 
 
 async def test_reading_can_be_paused_and_goes_on(bot: App, ask: Ask, tmp_path: Path) -> None:

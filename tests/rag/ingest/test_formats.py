@@ -19,7 +19,7 @@ from tests.rag.ingest.files import (
     make_zip,
     make_zip_bomb,
 )
-from tests.rag.ingest.outlook import make_msg
+from tests.rag.ingest.outlook import container, make_msg
 
 
 def told(data: bytes, name: str) -> list[tuple[str | None, str]]:
@@ -72,9 +72,16 @@ def test_other_spreadsheets_have_visible_sheets_and_rows(name: str) -> None:
     ]
 
 
-def test_old_word_files_are_refused_with_what_to_do() -> None:
-    with pytest.raises(DocumentError, match=r"save it as \.docx") as caught:
-        parse((FORMATS / "leave.doc").read_bytes(), "leave.doc")
+@pytest.mark.parametrize(
+    ("data", "what_to_do"),
+    [
+        ((FORMATS / "leave.doc").read_bytes(), r"save it as \.docx"),
+        (container({"PowerPoint Document": bytes(600)}), r"save it as \.pptx"),
+    ],
+)
+def test_old_office_files_are_refused_with_what_to_do(data: bytes, what_to_do: str) -> None:
+    with pytest.raises(DocumentError, match=what_to_do) as caught:
+        parse(data, "by-its-content.dat")
     assert caught.value.code is DocumentCode.UNSUPPORTED
 
 
