@@ -285,9 +285,6 @@ def _document(language: Language, row: Mapping[str, Any]) -> str:
     if kind == "ready":
         parts = [count(language, "page", row["pages"])] if row.get("pages") else []
         parts.append(count(language, "passage", int(row.get("chunks") or 0)))
-        if int(row.get("version") or 1) > 1:
-            parts.append(say(language, "version", number=row["version"]))
-        parts.append(_taught(language, row))
     elif row.get("message"):
         parts.append(str(row["message"]))
     elif row.get("total"):
@@ -301,20 +298,24 @@ def _document(language: Language, row: Mapping[str, Any]) -> str:
     )
     return (
         f'<li data-kind="{escape(kind)}"><b title="{name}">{name}</b>'
-        f"<small>{escape(' · '.join(filter(None, parts)))}</small>"
+        f"<small>{escape(' · '.join(parts))}</small>"
         f'<span class="tools">{summarise}'
         f'<button type="button" data-confirm="forget" data-id="{key}" data-name="{name}" '
         f'aria-label="{escape(say(language, "delete_name", name=row["document"]))}">'
-        f"{say(language, 'delete')}</button></span></li>"
+        f"{say(language, 'delete')}</button></span>"
+        f"{_taught(language, row) if kind == 'ready' else ''}</li>"
     )
 
 
 def _taught(language: Language, row: Mapping[str, Any]) -> str:
-    """Return when a document was taught, and by whom if a person did."""
+    """Return when a document was taught, by whom if a person did, and how often it has changed."""
     day = str(row.get("indexed_at") or row.get("taught_at") or "")[:10]
     platform, _, who = str(row.get("taught_by") or "").partition(":")
     key = f"taught_{platform}" if platform in ("web", "cli", "slack", "discord") else "taught"
-    return say(language, key, day=day, who=who) if day else ""
+    parts = [say(language, key, day=day, who=who)] if day else []
+    if int(row.get("version") or 1) > 1:
+        parts.append(say(language, "version", number=row["version"]))
+    return f'<small class="taught">{escape(" · ".join(parts))}</small>' if parts else ""
 
 
 def confirm(language: Language) -> str:
