@@ -98,6 +98,7 @@ class SentenceTransformerEmbeddings(EmbeddingModel):
                 )
             if described:
                 shards(self._folder)  # says what to do about pickles and files that are absent
+            self._refuse_pickles()
             from transformers.utils.logging import disable_progress_bar
 
             disable_progress_bar()
@@ -137,6 +138,15 @@ class SentenceTransformerEmbeddings(EmbeddingModel):
                 "document": recipe.passage if passage is None else passage,
             }
         return model
+
+    def _refuse_pickles(self) -> None:
+        """Raise `ModelFailed` where a later module of sentence-transformers is only a pickle."""
+        for file in self._folder.glob("*/pytorch_model.bin"):
+            if not file.with_name("model.safetensors").is_file():
+                raise ModelFailed(
+                    f"{file} is a pickle, which is never loaded: take a copy of {self.name} that "
+                    "has model.safetensors there."
+                )
 
     def _modules(self, pooling: Pooling) -> list[Any]:
         """Return what makes vectors out of a folder that has only a transformer."""
