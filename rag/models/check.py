@@ -44,11 +44,11 @@ def check(folder: Path) -> dict[str, Any]:
                 for at, prompt in enumerate(prompts)
             ]
         alone = [
-            _continued(model, [prompt], len(wanted))[0]
+            continued(model, [prompt], len(wanted))[0]
             for prompt, wanted in zip(prompts, greedy, strict=True)
         ]
         batch = reference.get("batch_greedy")
-        together = None if batch is None else _continued(model, prompts, len(batch[0])) == batch
+        together = None if batch is None else continued(model, prompts, len(batch[0])) == batch
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise ModelFailed(f"The reference in {folder} can't be used: {error!r}") from error
     largest = max(differences)
@@ -87,10 +87,10 @@ def _difference(model: PreTrainedModel, prompt: Sequence[int], expected: Any) ->
     return float(np.abs(logits - expected).max())
 
 
-def _continued(
+def continued(
     model: PreTrainedModel, prompts: Sequence[Sequence[int]], count: int
 ) -> list[list[int]]:
-    """Return the likeliest tokens after each of the prompts, which are padded on the left."""
+    """Return the likeliest tokens after each of the prompts, padded on the left in one batch."""
     longest, pad = max(map(len, prompts)), getattr(model.config, "pad_token_id", None) or 0
     ids = torch.tensor([[pad] * (longest - len(p)) + list(p) for p in prompts])
     mask = torch.tensor([[0] * (longest - len(p)) + [1] * len(p) for p in prompts])

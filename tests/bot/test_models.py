@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bot.models import (
+    answers_at_once,
     chat_model,
     embedding_model,
     list_models,
@@ -48,6 +49,32 @@ def test_every_local_provider_makes_its_model_without_loading_it(
     assert chosen.name_shown == "mine"
     with pytest.raises(ModelMissing):
         chosen.load()
+
+
+@pytest.mark.parametrize(
+    ("model", "together"),
+    [
+        ({"provider": "gguf", "path": "x.gguf"}, 1),
+        ({"provider": "chatglm", "path": "x"}, 4),
+        ({"provider": "transformers", "path": "x", "slots": 8}, 8),
+        ({"provider": "openai", "model": "m", "slots": 16}, 16),
+    ],
+)
+def test_as_many_questions_are_answered_together_as_the_model_has_slots(
+    tmp_path: Path, model: dict[str, Any], together: int
+) -> None:
+    models = {**MODELS, "chat": model}
+    assert answers_at_once(settings(tmp_path, models=models)) == together
+    chosen = settings(tmp_path, models=models, limits={"questions_at_once": 3})
+    assert answers_at_once(chosen) == 3
+
+
+def test_chatglm_is_spread_as_the_config_says(tmp_path: Path) -> None:
+    spread = {"memory": {0: "10GB", "cpu": "20GB"}, "offload": "rest", "slots": 2}
+    models = {**MODELS, "chat": {"provider": "chatglm", "path": "x", **spread}}
+    chat: Any = chat_model(settings(tmp_path, models=models))
+    assert chat.memory == spread["memory"]
+    assert (chat.offload.name, chat.slots) == ("rest", 2)
 
 
 def test_a_server_is_a_chat_model(tmp_path: Path) -> None:

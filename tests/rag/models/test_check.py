@@ -10,7 +10,7 @@ import torch
 from transformers import GlmForCausalLM
 
 from rag.errors import ModelFailed, ModelMissing
-from rag.models.check import check
+from rag.models.check import check, continued, open_exact
 from rag.models.engine import Engine
 from rag.models.engine_slots import runner_for
 from rag.models.glm_weights import glm_config, open_glm
@@ -40,6 +40,15 @@ def test_golden_checkpoint_agrees_with_the_original_code(name: str) -> None:
     assert report["ok"] is report["greedy_identical"] is True
     assert report["max_abs_diff"] < report["tolerance"] == (5e-4 if first else 1e-4)
     assert report["batch_identical"] is (None if name == "chatglm2-tiny-int4" else True)
+
+
+def test_int4_batch_padded_on_the_left_writes_what_the_original_code_wrote_alone() -> None:
+    """Its reference has no batch."""
+    folder = golden("chatglm2-tiny-int4")
+    reference = json.loads((folder / "reference.json").read_text())
+    model = open_exact(folder, json.loads((folder / "config.json").read_text()))
+    length = len(reference["greedy"][0])
+    assert continued(model, reference["prompts"], length) == reference["greedy"]
 
 
 @pytest.mark.parametrize("name", [*GOLDEN, "chatglm3-tiny"])
