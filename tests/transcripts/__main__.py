@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.util
+import re
 from pathlib import Path
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "transcripts.md"
@@ -24,7 +25,8 @@ async def main() -> None:
         module = f"tests.transcripts.{name}"
         if importlib.util.find_spec(module):
             parts.append(await importlib.import_module(module).chapter())
-    DOCUMENT.write_text("\n".join(parts), encoding="utf-8")
+    text = re.sub(r"\n{3,}", "\n\n", "\n".join(parts))
+    DOCUMENT.write_text(text, encoding="utf-8")
 
 
 asyncio.run(main())

@@ -7,12 +7,16 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from bot.adapters.discord.bot import Manners
-from bot.messages import Reply, Status
-from tests.doubles.discord_rest import Call
-from tests.doubles.discord_running import LEAVE, Script, running
-from tests.doubles.discord_wire import DiscordDouble
+from simcord.enums import ChannelType
 
+from bot.adapters.discord.bot import Manners
+from tests.bot.inboxes import MemoryInbox
+from tests.doubles.discord_rest import Call
+from tests.doubles.discord_running import running
+from tests.doubles.discord_wire import DiscordDouble
+from tests.transcripts.played import Played
+
+_ESCAPED = re.compile(r"\\([^\w\s])")
 _ID = re.compile(r"\d{17,20}")
 
 
@@ -31,6 +35,29 @@ class Transcript:
     def did(self, what: str) -> None:
         """Tell what somebody does."""
         self.lines += [f"**mei** {what}", ""]
+
+    def skip(self) -> None:
+        """Leave out what the bot has sent since the last time."""
+        self._seen = len(self.double.rest.calls)
+
+    def whole(self, place: Any, count: int = 1, said: str = "Sources:") -> Callable[[], Any]:
+        """Return what tells whether so many answers stand complete in a place."""
+
+        def found() -> Any:
+            kept = [m for m in self.double.said(place) if said in m.content]
+            return kept if len(kept) == count else None
+
+        return found
+
+    async def shown(self, interaction: Any, said: str = "") -> Any:
+        """Wait for the whole answer to a command or button."""
+
+        def found() -> Any:
+            message = self.double.person.shown(interaction)
+            looking = message and ("Looking…" in message.content or "正在查找" in message.content)
+            return message if message and not looking and said in message.content else None
+
+        return await self.until(found)
 
     async def until(self, found: Callable[[], Any]) -> Any:
         """Wait for something, and tell all that the bot has sent meanwhile."""
@@ -64,7 +91,8 @@ def callback(body: dict[str, Any]) -> Iterator[str]:
     data = body.get("data") or {}
     match body["type"]:
         case 5:
-            yield "*TeamGLM is thinking…*\n"
+            alone = " (only mei sees what comes)" if data.get("flags", 0) & 64 else ""
+            yield f"*TeamGLM is thinking…*{alone}\n"
         case 7:
             yield "**TeamGLM** (the same message):\n"
             yield from shown(data)
@@ -81,7 +109,8 @@ def callback(body: dict[str, Any]) -> Iterator[str]:
 
 def shown(body: dict[str, Any]) -> Iterator[str]:
     """Yield a message's text, and below it its menu and buttons."""
-    yield "\n".join(f"> {line}" for line in (body["content"] or "").split("\n"))
+    text = _ESCAPED.sub(r"\1", body["content"] or "")
+    yield "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
     controls = [c for row in body.get("components") or () for c in row["components"]]
     names = [
         f"▾ {c['placeholder']}"
@@ -106,44 +135,35 @@ def place(double: DiscordDouble, path: str) -> str:
 
 async def chapter() -> str:
     """Play every situation; return the chapter."""
-    handle = Script(
-        open=[Reply("answer", "**handbook.pdf** p. 12 · Leave\n\n> Everyone has 25 days.", "en")],
-        rate=[Reply("answer", "Thank you.", "en")],
-        stop=[Reply("answer", "Stopping.", "en")],
-        forget=[Reply("answer", "Forgot handbook.pdf: 1 version and 34 passages removed.", "en")],
-        summarise=[Reply("answer", "It is about leave. [1]", "en", citations=(LEAVE,))],
-    )
+    played, inbox = Played(), MemoryInbox()
     async with DiscordDouble() as double:
         transcript = Transcript(double)
-        async with running(double, handle):
-            transcript._seen = len(double.rest.calls)
-            await _asking(transcript, handle)
+        async with running(double, played, inbox=inbox, forbids=played.forbids):
+            transcript.skip()
+            await _asking(transcript, played)
+            await _chinese(transcript)
             await _commands(transcript)
-            await _files(transcript, handle)
-        async with running(double, handle, manners=Manners(keep_files=False)):
-            transcript._seen = len(double.rest.calls)
-            await _offer(transcript)
+            await _menus(transcript)
+            await _files(transcript)
+        options: dict[str, Any] = {"manners": Manners(keep_files=False, forum_posts=True)}
+        async with running(double, played, inbox=inbox, forbids=played.forbids, **options):
+            transcript.skip()
+            await _offer(transcript, played)
+            await _forum(transcript)
     return "\n".join(transcript.lines).rstrip() + "\n"
 
 
-async def _asking(transcript: Transcript, handle: Script) -> None:
+async def _asking(transcript: Transcript, played: Played) -> None:
     double, person = transcript.double, transcript.double.person
-
-    def whole(place: Any, count: int = 1) -> Callable[[], Any]:
-        def found() -> Any:
-            said = [m for m in double.said(place) if "Sources:" in m.content]
-            return said if len(said) == count else None
-
-        return found
-
-    transcript.scene("A mention in a channel")
+    transcript.scene("A mention in a channel, when others are waiting")
+    played.ahead, played.holding = 2, asyncio.Event()
     transcript.did("in #general: `@TeamGLM How many days of leave?`")
-    handle.holding = asyncio.Event()
     question = person.ask(double.channel, "How many days of leave?")
-    await transcript.until(lambda: double.said(question.id))
-    handle.holding.set()
-    (answer,) = await transcript.until(whole(question.id))
-    handle.holding = None
+    await transcript.until(lambda: [m for m in double.said(question.id) if "25" in m.content])
+    played.ahead = 0
+    played.holding.set()
+    (answer,) = await transcript.until(transcript.whole(question.id))
+    played.holding = None
 
     transcript.scene("Opening a source")
     transcript.did("chooses *[1] handbook.pdf p. 12* in the menu")
@@ -154,73 +174,102 @@ async def _asking(transcript: Transcript, handle: Script) -> None:
     thread = double.backend.channels[question.id]
     transcript.did("in the thread: `And for juniors?`")
     person.say(thread, "And for juniors?")
-    await transcript.until(whole(thread, 2))
+    await transcript.until(transcript.whole(thread, 2))
 
     transcript.scene("Rating an answer")
     transcript.did("presses 👍")
     rated = person.press(answer, "👍")
     await transcript.until(lambda: person.shown(rated))
 
+    transcript.scene("Regenerating an answer")
+    transcript.did("presses *Regenerate*")
+    person.press(answer, "Regenerate")
+    await double.until(lambda: "Sources:" not in answer.content)
+    await transcript.until(lambda: "Sources:" in answer.content)
+
     transcript.scene("An edited question")
-    handle.scripts["ask"], kept = [Reply("answer", "Juniors have 20.", "en")], handle.scripts["ask"]
-    transcript.did("edits the question to `@TeamGLM And for juniors?`")
-    person.edit(question, f"{double.mention} And for juniors?")
-    await transcript.until(lambda: "Juniors" in answer.content)
-    handle.scripts["ask"] = kept
+    transcript.did("edits the question to `@TeamGLM How far is the moon?`")
+    person.edit(question, f"{double.mention} How far is the moon?")
+    await transcript.until(lambda: "can't find" in answer.content)
 
     transcript.scene("A deleted question")
     transcript.did("deletes the question")
     person.delete(question)
     await transcript.until(lambda: answer not in double.said(thread))
 
-    transcript.scene("A place in the queue, and stopping")
-    handle.holding = asyncio.Event()
-    handle.scripts["ask"] = [Status("2 ahead of you …"), Reply("answer", "Stopped.", "en")]
+    transcript.scene("Stopping, in direct messages")
+    played.holding = asyncio.Event()
     transcript.did("in direct messages: `How many days of leave?`")
     person.say(person.direct, "How many days of leave?")
     (growing,) = await transcript.until(
-        lambda: [m for m in double.said(person.direct) if "ahead" in m.content]
+        lambda: [m for m in double.said(person.direct) if "25" in m.content]
     )
     transcript.did("presses *Stop*")
     person.press(growing, "Stop")
-    handle.holding.set()
-    await transcript.until(lambda: growing.content == "Stopped.")
-    handle.holding = None
-    handle.scripts["ask"] = kept
+    await transcript.until(lambda: "Stopped." in growing.content)
+    played.holding = None
+
+    transcript.scene("When too many ask")
+    played.busy = True
+    transcript.did("in direct messages: `How many days of leave?`")
+    person.say(person.direct, "How many days of leave?")
+    await transcript.until(
+        lambda: [m for m in double.said(person.direct) if "ask again" in m.content]
+    )
+    played.busy = False
+
+
+async def _chinese(transcript: Transcript) -> None:
+    double, person = transcript.double, transcript.double.person
+    transcript.scene("A question in Chinese, and a command of somebody whose Discord is Chinese")
+    transcript.did("in #general: `@TeamGLM 差旅费多久内报销？`")
+    question = person.ask(double.channel, "差旅费多久内报销？")
+    await transcript.until(transcript.whole(question.id, said="来源"))
+    transcript.did("`/help`")
+    person.locale = "zh-CN"
+    await transcript.shown(person.slash(double.channel, "help"))
+    person.locale = "en-US"
 
 
 async def _commands(transcript: Transcript) -> None:
     double, person = transcript.double, transcript.double.person
-
-    def answered(interaction: Any) -> Callable[[], Any]:
-        def found() -> Any:
-            message = person.shown(interaction)
-            return message if message and "Looking" not in message.content else None
-
-        return found
-
     transcript.scene("Asking privately, and sharing")
     transcript.did("in #general: `/ask question: How many days of leave?`")
     asked = person.slash(double.channel, "ask", question="How many days of leave?")
-
-    def whole() -> Any:
-        message = person.shown(asked)
-        return message if message and "Sources:" in message.content else None
-
-    answer = await transcript.until(whole)
+    answer = await transcript.shown(asked, "Sources:")
     transcript.did("presses *Share to channel*")
-    shared = person.press(answer, "Share to channel")
-    await transcript.until(answered(shared))
+    await transcript.shown(person.press(answer, "Share to channel"))
+
+    transcript.scene("Commands whose answers only one person sees")
+    for name, options in (
+        ("search", {"words": "leave"}),
+        ("sources", {}),
+        ("status", {}),
+        ("forget", {"document": "handbook.pdf"}),
+        ("help", {}),
+    ):
+        given = " ".join(f"{key}: {value}" for key, value in options.items())
+        transcript.did(f"`/{name} {given}`".replace(" `", "`"))
+        await transcript.shown(person.slash(double.channel, name, **options))
 
     transcript.scene("A command with suggestions")
     transcript.did("types `/summarise document: rel`")
     typed = person.type(double.channel, "summarise", "document", "rel")
     await transcript.until(lambda: typed.autocomplete_choices)
 
+    transcript.scene("Learning a web page")
+    transcript.did("`/learn link: https://example.org/faq`")
+    learned = person.slash(double.channel, "learn", link="https://example.org/faq")
+    await transcript.shown(learned, "34 passages")
+
+
+async def _menus(transcript: Transcript) -> None:
+    double, person = transcript.double, transcript.double.person
     transcript.scene("Summarising a message's file from its menu")
     message = person.say(double.channel, "Our report", files=[("report.png", b"1")])
     transcript.did("chooses *Apps, Summarise* on a message with `report.png`")
-    await transcript.until(answered(person.choose(double.channel, "Summarise", message)))
+    chosen = person.choose(double.channel, "Summarise", message)
+    await transcript.shown(chosen, "Sources:")
 
     transcript.scene("Asking about a message")
     message = person.say(double.channel, "Does anybody know how many days of leave we have?")
@@ -228,24 +277,33 @@ async def _commands(transcript: Transcript) -> None:
     chosen = person.choose(double.channel, "Ask about this", message)
     await transcript.until(lambda: chosen.modal)
 
+    transcript.scene("Remembering a thread")
+    thread = person.start_thread(double.channel, "The pier", message)
+    said = person.say(thread, "We keep it.")
+    transcript.did("chooses *Apps, Remember this thread* in the thread “The pier”")
+    await transcript.shown(person.choose(thread, "Remember this thread", said), "34 passages")
 
-async def _files(transcript: Transcript, handle: Script) -> None:
+
+async def _files(transcript: Transcript) -> None:
     double, person = transcript.double, transcript.double.person
+
+    def receipts(said: str) -> Callable[[], Any]:
+        return lambda: [m for m in double.said(double.channel) if said in m.content]
+
     transcript.scene("A file in a channel")
     transcript.did("posts `handbook.pdf` in #general")
-    handle.holding = asyncio.Event()
     person.say(double.channel, "our handbook", files=[("handbook.pdf", b"%PDF-1.7")])
-    await transcript.until(lambda: [m for m in double.said(double.channel) if "1/12" in m.content])
-    handle.holding.set()
-    receipts = await transcript.until(
-        lambda: [m for m in double.said(double.channel) if "34 passages" in m.content]
-    )
+    found = await transcript.until(receipts("handbook.pdf: 12 pages"))
     transcript.did("presses *Forget handbook.pdf*")
-    forgotten = person.press(receipts[0], "Forget handbook.pdf")
-    await transcript.until(lambda: person.shown(forgotten))
+    await transcript.shown(person.press(found[0], "Forget handbook.pdf"))
+
+    transcript.scene("A file that can't be read")
+    transcript.did("posts `secret.pdf` in #general")
+    person.say(double.channel, "", files=[("secret.pdf", b"%PDF-1.7")])
+    await transcript.until(receipts("password"))
 
 
-async def _offer(transcript: Transcript) -> None:
+async def _offer(transcript: Transcript, played: Played) -> None:
     double, person = transcript.double, transcript.double.person
     transcript.scene("A file, where files are kept on a button (`keep_files: ask`)")
     transcript.did("posts `plan.pdf` in #general")
@@ -253,6 +311,19 @@ async def _offer(transcript: Transcript) -> None:
     offers = await transcript.until(
         lambda: [m for m in double.said(double.channel) if "plan.pdf" in m.content and m.components]
     )
+    transcript.did("presses *Keep*, where only admins may teach (`teach: admins`)")
+    played.forbidden = {"upload"}
+    await transcript.shown(person.press(offers[0], "Keep"))
+    played.forbidden = set()
     transcript.did("presses *No, thanks*")
     person.press(offers[0], "No, thanks")
     await transcript.until(lambda: "didn't keep" in offers[0].content)
+
+
+async def _forum(transcript: Transcript) -> None:
+    double, person = transcript.double, transcript.double.person
+    transcript.scene("A post in a forum (`forum_posts: true`)")
+    forum = double.add_channel("questions", kind=ChannelType.FORUM)
+    transcript.did("opens the post *Leave* in #questions: `How many days of leave?`")
+    thread, _ = person.post(forum, "Leave", "How many days of leave?")
+    await transcript.until(transcript.whole(thread))

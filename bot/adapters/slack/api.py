@@ -143,7 +143,7 @@ class SlackApi:
                 )
                 for message in page.get("messages") or ():
                     at = datetime.fromtimestamp(float(message["ts"]), UTC)
-                    author = await self._name(message)
+                    author = await self.name(message.get("user"), message.get("bot_id") or "?")
                     said.append(Said(author, at, to_text(message.get("text") or "")))
                 cursor = (page.get("response_metadata") or {}).get("next_cursor")
                 if not cursor:
@@ -154,15 +154,16 @@ class SlackApi:
         link = f"{site.rstrip('/')}/archives/{channel}/p{root.replace('.', '')}"
         return transcript(title, link, said)
 
-    async def _name(self, message: dict[str, Any]) -> str:
-        """Return the name that people see of a message's author."""
-        user = message.get("user") or message.get("bot_id") or "?"
-        if user not in self._names and message.get("user"):
+    async def name(self, user: str | None, otherwise: str) -> str:
+        """Return the name that people see of a person; `otherwise` where there is none."""
+        if user is None:
+            return otherwise
+        if user not in self._names:
             about = await self._user(user) or {}
             profile = about.get("profile") or {}
             name = profile.get("display_name") or about.get("real_name") or about.get("name")
             remember(self._names, user, str(name or user))
-        return self._names.get(user, str(user))
+        return self._names[user]
 
 
 def remember(known: dict[str, _T], key: str, value: _T, most: int = 10_000) -> None:

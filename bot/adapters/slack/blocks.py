@@ -19,6 +19,7 @@ PAGE_LIMIT: Final = 8000
 _TEXT_LIMIT: Final = 2900  # an edited text may have 4,000
 _MOST_CITED: Final = 10
 _MOST_FORGOTTEN: Final = 5
+GENERATED: Final = ("ask", "summarise")
 TEACHING: Final = ("upload", "remember", "learn")
 
 
@@ -31,7 +32,10 @@ class Page:
     under: Sequence[Block] = ()
     status: str | None = field(default=None)
     """What the bot is doing, where that is all there is to show yet."""
+    counts: bool = False
+    """The status only says how far it is."""
     done: bool = False
+    failed: bool = False
 
     def blocks(self) -> list[Block]:
         """Return the whole message as blocks."""
@@ -54,17 +58,21 @@ def pages(view: View, *, share: bool = False) -> list[Page]:
             escape_slack(texts[min(number, len(texts) - 1)]),
             under if number == len(shown) - 1 else (),
             done=True,
+            failed=view.reply.outcome == "error",
         )
         for number, markdown in enumerate(shown)
     ]
 
 
 def _growing(view: View) -> Page:
-    stop = [_actions([_button("stop", word(view.language, "stop"), view.request.id)])]
+    stop = []
+    if view.request.command in GENERATED:  # what is being learned is learned to its end
+        stop = [_actions([_button("stop", word(view.language, "stop"), view.request.id)])]
     text = escape_slack(split(view.text(), escape_slack, _TEXT_LIMIT)[0])
     if not view.chunks:
         words = clean(view.text()).strip()
-        return Page(escape_slack_markdown(words)[:PAGE_LIMIT], text, stop, words[:200])
+        counts = view.status is not None and view.status.total is not None
+        return Page(escape_slack_markdown(words)[:PAGE_LIMIT], text, stop, words[:200], counts)
     reply = Reply("answer", "", view.language, view.chunks)
     shown = render(reply, escape_slack_markdown, PAGE_LIMIT, tables=True, listed=False, whole=False)
     return Page(shown[0], text, stop)
@@ -81,7 +89,7 @@ def _under(request: Request, reply: Reply, *, share: bool) -> list[Block]:
         blocks.append(_actions(forgets))
     if request.command == "offer":
         return [_actions([_keep(request, language)])]
-    if request.command in ("ask", "summarise") and reply.outcome != "busy":
+    if request.command in GENERATED and reply.outcome != "busy":
         about = {"command": request.command, "text": request.text, "id": request.id}
         again = json.dumps(about, ensure_ascii=False)
         buttons = []
@@ -91,7 +99,8 @@ def _under(request: Request, reply: Reply, *, share: bool) -> list[Block]:
             buttons.append(_button("share", word(language, "share"), request.id))
         if buttons:
             blocks.append(_actions(buttons))
-        blocks.append(_feedback(request, language))
+        if reply.outcome != "error":
+            blocks.append(_feedback(request, language))
     return blocks
 
 

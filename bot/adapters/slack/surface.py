@@ -37,6 +37,8 @@ class _Stream:
     mark: str
     sent: str = ""
     status: str = ""
+    step: str = ""
+    """The last status that didn't only say how far it is: what stays above the end."""
 
 
 class SlackSurface:
@@ -126,10 +128,12 @@ class SlackSurface:
     def _chunks(self, stream: _Stream, page: Page) -> list[dict[str, Any]]:
         """Return what a page adds to a stream, and note it as sent."""
         chunks: list[dict[str, Any]] = []
-        status = inert(page.status or "") or stream.status or "…"
         done = page.status is None
+        status = inert(page.status or "") or stream.step or stream.status or "…"
+        if not (done or page.counts):
+            stream.step = status
         if status != stream.status or (done and not stream.sent):
-            state = "complete" if done else "in_progress"
+            state = "error" if page.failed else "complete" if done else "in_progress"
             task = {"type": "task_update", "id": stream.mark, "title": status, "status": state}
             chunks.append(task)
             stream.status = status

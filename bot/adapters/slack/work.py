@@ -123,7 +123,8 @@ class SlackWork:
         if request.command == SHARE:
             shared = event_from_json(dict(request.options["reply"]))
             if isinstance(shared, Reply):
-                yield shared
+                by = word(shared.language, "shared_by", person=request.options["by"])
+                yield replace(shared, chunks=(*shared.chunks, ReplyChunk(f"\n\n{by}")))
             return
         async for said in self._handle(request):
             if isinstance(said, Reply) and "response_url" in request.address:
@@ -321,7 +322,8 @@ class SlackWork:
                 await self._deliver_if_allowed(asked, event, about["over"])
             case "share":
                 place = {"channel": payload["channel"], "user": payload["user"]}
-                options = {"reply": payload["reply"]}
+                by = await self._api.name(payload["user"], payload["user"])
+                options = {"reply": payload["reply"], "by": by}
                 asked = self.request(context, SHARE, "", place, options=options)
                 await self._deliver(replace(asked, address={"channel": event.channel}), event)
 

@@ -73,6 +73,7 @@ async def test_ask_is_answered_to_the_person_alone(slack: SlackDouble, start: St
 
 
 async def test_a_private_answer_can_be_shared(slack: SlackDouble, start: Start) -> None:
+    slack.people["U0ANN"] = {"real_name": "Ann <@U0BEN>"}
     await start()
     await slack.command("/ask", "How many days?")
     await slack.until(lambda: slack.responses)
@@ -81,6 +82,7 @@ async def test_a_private_answer_can_be_shared(slack: SlackDouble, start: Start) 
     assert shared.channel == "C0GENERAL"
     assert "How many days?" in shared.markdown
     assert "You get ten days. [1]" in shared.markdown
+    assert "Shared by Ann &lt;" in shared.markdown
 
 
 async def test_a_private_answer_is_regenerated_in_its_place(

@@ -110,6 +110,8 @@ async def test_an_answer_that_ends_otherwise_replaces_what_was_streamed(
     ts = await slack.mention("Why?")
     reply = await slack.reply(says("too long"), ts)
     assert reply.markdown == "The answer took too long."
+    offered = {element["action_id"] for _, element in reply.elements()}
+    assert offered == {"again"}  # there is nothing to be rated
     assert not reply.streaming
     assert len(slack.in_thread(ts)) == 1
 
@@ -339,6 +341,21 @@ async def test_an_answer_to_an_archived_channel_goes_to_the_person(
     reply = await finished(slack, None)
     assert reply.channel == "D0ANN"
     assert len(slack.messages) == 1
+
+
+async def test_what_can_be_said_nowhere_is_logged(
+    slack: SlackDouble, start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    slack.channels["C0GENERAL"] = {"is_archived": True}
+    bot = await start()
+    closed = Answer(body={"ok": False, "error": "messages_tab_disabled"})
+    archived = Answer(body={"ok": False, "error": "is_archived"})
+    slack.script("chat.postMessage", *[archived, closed] * 4)
+    await slack.mention("Why?")
+    await slack.until(lambda: "could not be delivered anywhere" in caplog.text)
+    assert slack.messages == []
+    assert [each.text for each in bot.requests] == ["Why?"]
+    assert "Why?" not in caplog.text
 
 
 async def test_the_place_in_the_queue_is_told_within_three_seconds(

@@ -171,6 +171,8 @@ async def receipts(request: Request) -> AsyncIterator[ReplyEvent]:
     if request.command == "upload":
         yield Status("rules.txt: reading")
         await asyncio.sleep(0.05)
+        yield Status("rules.txt: reading 9 of 34", 9, 34)
+        await asyncio.sleep(0.05)
         yield learned(request)
     else:
         yield Reply("answer", f"Forgot {request.text}.", "en")
@@ -184,8 +186,11 @@ async def test_a_receipt_goes_from_reading_to_ready(
     await start(receipts)
     ts = await slack.say("", files=[slack.add_file("rules.txt", b"ten days", "text/plain")])
     await slack.until(lambda: "rules.txt: reading" in shown(slack, ts))
-    await finished(slack, ts, "12 pages, 34 passages")
-    assert len(slack.in_thread(ts)) == 1
+    receipt = await finished(slack, ts, "12 pages, 34 passages")
+    assert slack.in_thread(ts) == [receipt]
+    # What is being learned is learned to its end, and how far it was matters to nobody then.
+    assert "stop" not in str([call.args.get("blocks") for call in slack.calls])
+    assert "9 of 34" not in str(receipt.blocks)
 
 
 def shown(slack: SlackDouble, ts: str) -> str:
