@@ -31,14 +31,12 @@ class GgufModel(Section):
     context_window: PositiveInt = 4096
 
 
-class ChatGlmModel(Section):
-    """A ChatGLM checkpoint folder of safetensors, of any generation, quantised or not."""
+class LocalModel(Section):
+    """A chat model's folder of safetensors, opened in this process."""
 
-    provider: Literal["chatglm"]
     path: Path
     device: str = "auto"
     dtype: str = "auto"
-    template: Literal["auto", "chatglm", "chatglm2", "chatglm3"] = "auto"
     context_window: PositiveInt = 4096
     slots: PositiveInt = 4
     """Questions answered together; each may take the memory of a context window."""
@@ -47,14 +45,17 @@ class ChatGlmModel(Section):
     offload: Path | None = None
 
 
-class TransformersModel(Section):
+class TransformersModel(LocalModel):
     """Any chat model folder that transformers itself knows."""
 
     provider: Literal["transformers"]
-    path: Path
-    device: str = "auto"
-    dtype: str = "auto"
-    slots: PositiveInt = 4
+
+
+class ChatGlmModel(LocalModel):
+    """A ChatGLM checkpoint folder as published, of any generation, quantised or not."""
+
+    provider: Literal["chatglm"]
+    template: Literal["auto", "chatglm", "chatglm2", "chatglm3"] = "auto"
 
 
 class ServerModel(Section):

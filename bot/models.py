@@ -13,6 +13,7 @@ from bot.model_settings import (
     CrossEncoderModel,
     EmbeddedModel,
     GgufModel,
+    LocalModel,
     ModelSettings,
     SentenceTransformersModel,
     ServerModel,
@@ -84,32 +85,14 @@ def chat_model(settings: Settings) -> Chat:
             return LlamaCppChat(
                 model_path=path, name_shown=name, max_tokens=length, context_window=window
             )
-        case ChatGlmModel() as glm:
+        case ChatGlmModel(template=template) as local:
             from rag.models.chatglm import ChatGLM
 
-            return ChatGLM(
-                folder=glm.path,
-                name_shown=name,
-                device=glm.device,
-                dtype=glm.dtype,
-                template=glm.template,
-                context_window=glm.context_window,
-                slots=glm.slots,
-                memory=dict(glm.memory),
-                offload=glm.offload,
-                max_tokens=length,
-            )
-        case TransformersModel(path=path, device=device, dtype=dtype, slots=slots):
+            return ChatGLM(template=template, **_local(local, name, length))
+        case TransformersModel() as local:
             from rag.models.transformers_chat import TransformersChat
 
-            return TransformersChat(
-                folder=path,
-                name_shown=name,
-                device=device,
-                dtype=dtype,
-                slots=slots,
-                max_tokens=length,
-            )
+            return TransformersChat(**_local(local, name, length))
         case ServerModel() as server:
             from rag.models.server import server_chat
 
@@ -128,12 +111,27 @@ def chat_model(settings: Settings) -> Chat:
             raise SettingsError(f"{name} is no chat model: name another one as chat_model.")
 
 
+def _local(model: LocalModel, name: str, length: int) -> dict[str, Any]:
+    """Return what every chat model in process is made from."""
+    return {
+        "folder": model.path,
+        "name_shown": name,
+        "device": model.device,
+        "dtype": model.dtype,
+        "context_window": model.context_window,
+        "slots": model.slots,
+        "memory": dict(model.memory),
+        "offload": model.offload,
+        "max_tokens": length,
+    }
+
+
 def answers_at_once(settings: Settings) -> int:
     """Return how many questions the chat model answers together; raise `SettingsError`."""
     if settings.limits.questions_at_once is not None:
         return settings.limits.questions_at_once
     match model_settings(settings, settings.chat_model):
-        case ChatGlmModel(slots=slots) | TransformersModel(slots=slots) | ServerModel(slots=slots):
+        case LocalModel(slots=slots) | ServerModel(slots=slots):
             return slots
         case _:
             return 1  # llama.cpp on few cores gains nothing from more

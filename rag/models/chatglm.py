@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field
 from transformers import PreTrainedModel
 
 from rag.errors import ModelFailed, ModelMissing
@@ -24,10 +23,6 @@ class ChatGLM(LocalChat):
     template: Literal["auto", "chatglm", "chatglm2", "chatglm3"] = "auto"
     """How a conversation is written; `auto` goes by the tokenizer's roles, then by the names that
     the folder gives itself. The first ChatGLM-6B has only its own."""
-    memory: dict[int | str, int | str] = Field(default_factory=dict)
-    """How much each device may hold, by accelerate's names, if the model is to be spread."""
-    offload: Path | None = None
-    """The folder that what fits nowhere is read from."""
 
     @property
     def _llm_type(self) -> str:

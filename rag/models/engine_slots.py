@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch.nn.functional import pad
@@ -75,8 +75,8 @@ class SlotRunner:
 
     def __init__(self, model: PreTrainedModel, *, slots: int, length: int) -> None:
         self.slots, self.length = slots, length
-        self.chunk = _CHUNK if model.device.type == "cpu" else 512
-        self.device = model.device
+        self.device = _device_of(model)
+        self.chunk = _CHUNK if self.device.type == "cpu" else 512
         self.model = model
         self.cache = SlotCache(slots, length)
         model.train(False)
@@ -135,7 +135,7 @@ class SingleRunner:
 
     def __init__(self, model: PreTrainedModel, *, slots: int, length: int) -> None:
         self.slots, self.length = slots, length
-        self.device = model.device
+        self.device = _device_of(model)
         self._model = model
         self.whole = getattr(model, "reads_both_ways", False)
         self._caches = [DynamicCache(config=model.config) for _ in range(slots)]
@@ -168,6 +168,15 @@ class SingleRunner:
 
     def close(self) -> None:
         """Do nothing: nothing runs in the background."""
+
+
+def _device_of(model: PreTrainedModel) -> torch.device:
+    """Return where a model takes its input: weights that lie on disk say no device."""
+    if model.device.type != "meta":
+        return model.device
+    spread: dict[str, Any] = cast(Any, model).hf_device_map
+    named = [device for device in spread.values() if device not in {"cpu", "disk"}]
+    return torch.device(named[0] if named else "cpu")
 
 
 def runner_for(model: PreTrainedModel, *, slots: int, length: int) -> SlotRunner | SingleRunner:

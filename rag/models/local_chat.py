@@ -53,6 +53,10 @@ class LocalChat(BackgroundChat):
     """`cpu`, `cuda`, `cuda:1`, `mps`; `auto` takes the best that there is."""
     dtype: str = "auto"
     """`float32`, `bfloat16`, `float16`; `auto` takes what suits the device and the checkpoint."""
+    memory: dict[int | str, int | str] = Field(default_factory=dict)
+    """How much each device may hold, by accelerate's names, if the model is to be spread."""
+    offload: Path | None = None
+    """The folder that what fits nowhere is read from."""
     context_window: int = Field(default=4096, gt=0)
     """Tokens of prompt and answer together; `load` lowers it to what the checkpoint can."""
     slots: int = Field(default=4, gt=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from rag.errors import ModelFailed
@@ -34,6 +36,11 @@ class TransformersChat(LocalChat):
         device = pick_device(self.device)
         stored = config.get("dtype") or config.get("torch_dtype")
         dtype = pick_dtype(self.dtype, device, str(stored))
+        spread: dict[str, Any] = {"device_map": {"": device}}
+        if self.memory:
+            # transformers reads shard by shard, and has accelerate lay out the devices.
+            spread = {"device_map": "auto", "max_memory": dict(self.memory)}
+            spread["offload_folder"] = self.offload
         try:
             model = AutoModelForCausalLM.from_pretrained(
                 self.folder,
@@ -41,7 +48,7 @@ class TransformersChat(LocalChat):
                 trust_remote_code=False,
                 use_safetensors=True,
                 dtype=dtype,
-                device_map={"": device},
+                **spread,
             )
         except Exception as error:  # transformers raises what its parts happen to raise
             raise ModelFailed(

@@ -69,9 +69,10 @@ def test_as_many_questions_are_answered_together_as_the_model_has_slots(
     assert answers_at_once(chosen) == 3
 
 
-def test_chatglm_is_spread_as_the_config_says(tmp_path: Path) -> None:
+@pytest.mark.parametrize("provider", ["chatglm", "transformers"])
+def test_a_model_in_process_is_spread_as_the_config_says(tmp_path: Path, provider: str) -> None:
     spread = {"memory": {0: "10GB", "cpu": "20GB"}, "offload": "rest", "slots": 2}
-    models = {**MODELS, "chat": {"provider": "chatglm", "path": "x", **spread}}
+    models = {**MODELS, "chat": {"provider": provider, "path": "x", **spread}}
     chat: Any = chat_model(settings(tmp_path, models=models))
     assert chat.memory == spread["memory"]
     assert (chat.offload.name, chat.slots) == ("rest", 2)

@@ -97,6 +97,19 @@ async def test_glm4_answers_as_transformers_own_code_does(
     assert tokenizer.ends == set(ids)
 
 
+async def test_glm4_that_is_partly_on_disk_answers_as_one_in_memory(tmp_path: Path) -> None:
+    folder = write_glm4(tmp_path / "glm-4-9b", GlmConfig)
+    answers = []
+    for spread in ({}, {"memory": {"cpu": "60KB"}, "offload": tmp_path / "rest"}):
+        chat = TransformersChat(folder=folder, device="cpu", max_tokens=8, **spread)
+        chat.load()
+        answers.append((await chat.ainvoke(QUESTION)).text)
+        where = chat.describe()
+        chat.close()
+    assert answers[0] == answers[1]
+    assert "disk in float32" in where
+
+
 def test_path_of_a_glm4_folder_is_enough(tmp_path: Path) -> None:
     folder = write_glm4(tmp_path / "glm-4-9b", GlmConfig)
     assert model_settings(settings(tmp_path), str(folder)).provider == "transformers"

@@ -61,10 +61,13 @@ def test_a_model_that_is_partly_on_disk_computes_the_same(
     assert ", ".join(sorted(devices)) in weights_of(spread)
 
 
-async def test_a_model_that_is_partly_on_disk_answers_as_one_in_memory(tmp_path: Path) -> None:
+@pytest.mark.parametrize("memory", ["180KB", "1KB"])
+async def test_a_model_that_is_on_disk_answers_as_one_in_memory(
+    tmp_path: Path, memory: str
+) -> None:
     folder = small_glm.write(tmp_path / "chatglm2-6b")
     answers = []
-    for more in ({}, {"memory": {"cpu": "180KB"}, "offload": tmp_path / "offload"}):
+    for more in ({}, {"memory": {"cpu": memory}, "offload": tmp_path / "offload"}):
         chat = ChatGLM(folder=folder, device="cpu", max_tokens=8, **more)
         chat.load()
         answers.append((await chat.ainvoke([HumanMessage("你好")])).text)
