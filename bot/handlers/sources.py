@@ -6,12 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from bot.handlers.explain import document_reason
+from bot.handlers.teach import OPERATOR
 from bot.handlers.working import working
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import counted, say
 from rag.audience import Audience
 from rag.ingest.activity import Activity
 from rag.records import DocumentRecord, Records
+
+_RUNNING = (OPERATOR, "web")
+"""Platforms of people who run the bot."""
 
 
 class Sources:
@@ -54,7 +58,9 @@ class Sources:
         ]
         lines = [self._line(record, language) for record in known]
         text = "\n".join(lines) or say(language, "sources_none")
-        now = working(self._activity, language) if self._activity else None
+        # How far reading is tells of every folder, so only those hear it who run the bot.
+        tells = self._activity if request.platform in _RUNNING else None
+        now = working(tells, language) if tells else None
         yield Reply("answer", f"{now}\n\n{text}" if now else text, language, data=data)
 
     def _line(self, record: DocumentRecord, language: Language) -> str:

@@ -275,9 +275,10 @@ class Direct(discord.DMChannel):
 
 @dataclass
 class Someone:
-    """A member of a server."""
+    """A member of a server; a pending one has not yet agreed to its rules."""
 
     id: int
+    pending: bool
 
 
 class Server:
@@ -287,13 +288,14 @@ class Server:
         self.id = number
         self.channels = [Room(self, 10 * number + each) for each in range(rooms)]
         self.members: frozenset[int] = frozenset()
+        self.pending: frozenset[int] = frozenset()
 
     async def fetch_member(self, person: int) -> Someone:
         """Ask Discord for a member."""
         if person not in self.members:
             gone: Any = type("Response", (), {"status": 404, "reason": "Not Found"})()
             raise discord.NotFound(gone, "Unknown Member")
-        return Someone(person)
+        return Someone(person, person in self.pending)
 
 
 @dataclass
@@ -309,13 +311,10 @@ class Discord:
     def may(self, channel: Any, person: int) -> set[str]:
         """Return what docs/permissions.md says that may be used there."""
         if isinstance(channel, Direct):
-            return {"public", f"discord:@me:{channel.id}"} | {
-                f"discord:{guild.id}:{room.id}"
-                for guild in self.guilds
-                if person in guild.members
-                for room in guild.channels
-                if person in room.readers
-            }
+            here = [guild for guild in self.guilds if person in guild.members - guild.pending]
+            rooms = [room for guild in here for room in guild.channels if person in room.readers]
+            mine = {f"discord:{room.guild.id}:{room.id}" for room in rooms}
+            return {f"discord:@me:{channel.id}"} | mine | ({"public"} if here else set())
         own = f"discord:{channel.guild.id}:{channel.id}"
         if channel.guild not in self.guilds:
             return {own}

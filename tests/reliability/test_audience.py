@@ -136,6 +136,7 @@ class World:
             self.slack_access.changed()
         for guild in self.discord.guilds:
             guild.members = frozenset(chance.sample(self.people, chance.randrange(4)))
+            guild.pending = frozenset(chance.sample(self.people, chance.randrange(2)))
             for room in guild.channels:
                 room.readers = frozenset(chance.sample(self.people, chance.randrange(4)))
 

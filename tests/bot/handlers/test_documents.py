@@ -314,6 +314,13 @@ async def test_reading_can_be_paused_and_goes_on(bot: App, ask: Ask, tmp_path: P
     assert read.data["added"] == 1
 
 
+async def test_how_far_reading_is_only_those_hear_who_run_the_bot(bot: App, ask: Ask) -> None:
+    with bot.indexer.activity.working("reading"):
+        for platform, told in (("cli", True), ("web", True), ("slack", False), ("discord", False)):
+            _, reply = await ask(request("", "sources", platform=platform))
+            assert ("%" in reply.text) is told
+
+
 async def test_sources_say_who_taught_which_version_and_when(ask: Ask, send: Send) -> None:
     await upload(ask, send, "a.md", "Alpha.")
     await upload(ask, send, "a.md", "Beta.")

@@ -122,6 +122,18 @@ async def test_a_thread_has_its_channels_scope(slack: SlackDouble, start: Start)
     assert bot.requests[0].audience == {"public", GENERAL}
 
 
+@pytest.mark.parametrize("kind", ["is_private", "is_mpim"])
+async def test_a_private_channel_and_a_group_message_see_what_is_public_and_their_own(
+    slack: SlackDouble, start: Start, kind: str
+) -> None:
+    bot = await start()
+    slack.channels["C0CLOSED"] = {**slack.channels["C0GENERAL"], "id": "C0CLOSED", kind: True}
+    await slack.mention("What is new?", channel="C0CLOSED")
+    await slack.until(lambda: bot.requests)
+    assert bot.requests[0].scope == "slack:-:T0TEAM:C0CLOSED"
+    assert bot.requests[0].audience == {"public", bot.requests[0].scope}
+
+
 async def test_a_direct_message_sees_less_where_slack_does_not_tell(
     slack: SlackDouble, start: Start
 ) -> None:
