@@ -334,7 +334,11 @@ class DiscordBot(discord.AutoShardedClient):
 
     def answer(self, request: Request) -> AsyncIterator[ReplyEvent]:
         """Answer a request; an offer is the adapter's own, all others are handled."""
-        return _offer(request) if request.command == "offer" else self._handle(request)
+        if request.command == "offer":
+            return _offer(request)
+        events = self._handle(request)
+        generated = request.command in ("ask", "summarise") and "token" in request.address
+        return self.buttons.kept(request, events) if generated else events
 
     # What is known
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from bot.adapters.discord.requests import (
     to_command,
     to_requests,
 )
-from bot.adapters.discord.surface import question_in
+from bot.adapters.discord.surface import question_in, quote_of
 from bot.adapters.discord.views import chosen, pressed
 from bot.adapters.discord.words import word
 from bot.messages import Attachment, Event, Forbids, Reply, ReplyEvent, Request
@@ -32,6 +33,7 @@ _QUESTION_LIMIT = 4000
 _SUGGESTIONS = 25
 _SUGGESTION_LENGTH = 100
 _SUGGEST_SECONDS = 2.0
+_MOST_KEPT = 500
 
 
 class Bot(Protocol):
@@ -75,10 +77,30 @@ class Bot(Protocol):
 
 
 class Buttons:
-    """Acts on what is pressed; everything that it needs is in the button's own id."""
+    """Acts on what is pressed; what it needs is in the button's own id and on its message.
+
+    Only a private answer that doesn't fit in one message is shared and regenerated from memory:
+    Discord shows nobody its other parts again.
+    """
 
     def __init__(self, bot: Bot) -> None:
         self._bot = bot
+        self._private: OrderedDict[str, tuple[Request, Reply]] = OrderedDict()
+
+    async def kept(
+        self, request: Request, events: AsyncIterator[ReplyEvent]
+    ) -> AsyncIterator[ReplyEvent]:
+        """Pass on what is answered to a command, and keep the reply for a while."""
+        try:
+            async for event in events:
+                if isinstance(event, Reply):
+                    self._private[request.id] = (request, event)
+                    while len(self._private) > _MOST_KEPT:
+                        self._private.popitem(last=False)
+                yield event
+        finally:
+            if isinstance(events, AsyncGenerator):  # who stops listening stops the model at once
+                await events.aclose()
 
     async def on_press(self, interaction: discord.Interaction[Any]) -> None:
         """Act on a button, a menu or a form; what isn't ours is left alone."""
@@ -94,7 +116,7 @@ class Buttons:
                 case "again":
                     await self._again(interaction, *about)
                 case "share":
-                    await self._share(interaction)
+                    await self._share(interaction, *about)
                 case "rate":
                     options = {"thumb": about[0], "reply": about[1]}
                     await self._whisper(interaction, "rate", "", options)
@@ -125,12 +147,18 @@ class Buttons:
     ) -> None:
         language = language_of(interaction)
         place = await self._place(interaction)
-        if channel == "quoted":
+        if channel in ("quoted", "kept"):
             answer = _under(interaction)
             about = answer.interaction_metadata
             asker = about.user.id if about else 0
             private = answer.flags.ephemeral
-            text = question_in(answer.content)
+            text = question_in(answer.content) if channel == "quoted" else ""
+            if channel == "kept" and over in self._private:
+                asked, _ = self._private[over]
+                text, asker = asked.text, int(asked.user)
+            if not text:
+                await _refuse(interaction, word(language, "no_longer"))
+                return
             request = to_command(interaction, place, "ask", text, private=private)
         else:
             where = interaction.client.get_partial_messageable(int(channel))
@@ -156,8 +184,13 @@ class Buttons:
         request = replace(request, id=f"{interaction.id}:again")
         await self._replace(interaction, place, request, over)
 
-    async def _share(self, interaction: discord.Interaction[Any]) -> None:
-        message = _under(interaction)
+    async def _share(
+        self, interaction: discord.Interaction[Any], request: str, long: str = ""
+    ) -> None:
+        message, language = _under(interaction), language_of(interaction)
+        if long and request not in self._private:
+            await _refuse(interaction, word(language, "no_longer"))
+            return
         view = discord.ui.View.from_message(message, timeout=None)
         for item in list(view.children):
             does, _ = pressed(getattr(item, "custom_id", "") or "") or ("", ())
@@ -165,11 +198,23 @@ class Buttons:
                 view.remove_item(item)
         view.stop()
         name = escape_discord(interaction.user.display_name)
-        note = "\n-# " + word(language_of(interaction), "shared_by", person=name)
-        text = message.content + note
-        if len(text) > CONTENT_LIMIT:
-            text = message.content
-        await interaction.response.send_message(text, view=view, suppress_embeds=True)
+        note = "\n-# " + word(language, "shared_by", person=name)
+        *first, text = self._parts(request) if long else [message.content]
+        text += note if len(text + note) <= CONTENT_LIMIT else ""
+        if not first:
+            await interaction.response.send_message(text, view=view, suppress_embeds=True)
+            return
+        await interaction.response.send_message(first[0], suppress_embeds=True)
+        for part in first[1:]:
+            await interaction.followup.send(part, suppress_embeds=True)
+        await interaction.followup.send(text, view=view, suppress_embeds=True)
+
+    def _parts(self, request: str) -> list[str]:
+        """Return the messages of a kept answer, its question above."""
+        asked, reply = self._private[request]
+        head = quote_of(asked)
+        parts = render(reply, escape_discord, CONTENT_LIMIT - len(head))
+        return [head + parts[0], *parts[1:]]
 
     # Below files
 

@@ -63,9 +63,7 @@ class DiscordSurface:
         texts[0] = head + texts[0]
         *first, last = texts
         citations = view.reply.citations if view.reply is not None else ()
-        below = buttons(request, view.reply, language)
-        if first:  # what needs the whole answer in one message
-            below = [each for each in below if each.does != "share" and "quoted" not in each.about]
+        below = buttons(request, view.reply, language, long=bool(first))
         return [
             *(Shown(text, language=language) for text in first),
             Shown(last, tuple(below), citations, language),
@@ -80,8 +78,10 @@ class DiscordSurface:
         await delete(self._client, reference)
 
 
-def buttons(request: Request, reply: Reply | None, language: Language) -> Sequence[Button]:
-    """Return what can be done about a reply, as far as it is there."""
+def buttons(
+    request: Request, reply: Reply | None, language: Language, *, long: bool = False
+) -> Sequence[Button]:
+    """Return what can be done about a reply, as far as it is there; a `long` one is in parts."""
     if reply is None:
         stop = Button(word(language, "stop"), "stop", (request.id,))
         return [stop] if _is_generated(request) else []
@@ -102,10 +102,11 @@ def buttons(request: Request, reply: Reply | None, language: Language) -> Sequen
         return []
     found = [Button("", "rate", ("up", request.id), emoji="👍")]
     found.append(Button("", "rate", ("down", request.id), emoji="👎"))
-    if "message" in request.address or quote_of(request):
-        found.insert(0, Button(word(language, "again"), "again", _question(request)))
+    if "message" in request.address or request.command == "ask":
+        found.insert(0, Button(word(language, "again"), "again", _question(request, long=long)))
     if "private" in request.address and request.address["guild"] != "@me":
-        found.append(Button(word(language, "share"), "share", (request.id,)))
+        more = ("long",) if long else ()
+        found.append(Button(word(language, "share"), "share", (request.id, *more)))
     return found
 
 
@@ -113,12 +114,12 @@ def _is_generated(request: Request) -> bool:
     return request.command in _GENERATED
 
 
-def _question(request: Request) -> tuple[str, ...]:
-    """Return what finds the question again: its message, or that it is quoted."""
+def _question(request: Request, *, long: bool) -> tuple[str, ...]:
+    """Return what finds the question again: its message, that it is quoted, or kept in memory."""
     where = request.address
     if "message" in where:
         return (where["channel"], where["message"], request.id)
-    return ("quoted", "", request.id)
+    return ("kept" if long or not quote_of(request) else "quoted", "", request.id)
 
 
 def quote_of(request: Request) -> str:

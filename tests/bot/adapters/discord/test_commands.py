@@ -284,21 +284,37 @@ async def test_a_private_answer_is_shared_with_the_channel(team: Team) -> None:
     assert len(team.handle.asked()) == 1
 
 
-async def test_a_private_answer_of_several_messages_offers_only_what_needs_none_of_them(
-    team: Team,
-) -> None:
+async def test_a_private_answer_of_several_messages_is_shared_and_regenerated() -> None:
     text = "Everyone has 25 days of leave. " * 100
-    team.handle.scripts["ask"] = [Reply("answer", text, "en")]
-    asked = team.person.slash(team.channel, "ask", question="How many days?")
-    await team.discord.until(lambda: asked.followup_ids)
-    kept = team.discord.backend.messages[team.channel.id]
-    last = await team.discord.until(lambda: kept.get(asked.followup_ids[-1]))
-    assert last is not None
-    assert last.is_ephemeral
-    shown = str(last.components)
-    assert "teamglm/rate" in shown
-    assert "teamglm/share" not in shown
-    assert "teamglm/again" not in shown
+    inbox, handle = MemoryInbox(), Script(ask=[Reply("answer", text, "en")])
+    async with DiscordDouble() as discord:
+        team = Team(discord, handle)
+
+        def parts() -> list[Message]:
+            kept = discord.backend.messages[team.channel.id].values()
+            return [each for each in kept if each.is_ephemeral and "25 days" in each.content]
+
+        async with running(discord, handle, inbox=inbox):
+            team.person.slash(team.channel, "ask", question="How many days?")
+            first, last = await discord.until(lambda: parts() if len(parts()) == 2 else [])
+            team.person.press(last, "Share to channel")
+            await discord.until(lambda: len(discord.said(team.channel)) == 2)
+            shared = discord.said(team.channel)
+            assert shared[0].content.startswith("> How many days?\n")
+            whole = "".join(each.content for each in shared)
+            assert whole.count("25 days of leave") == 100
+            assert "mei" in shared[1].content
+            handle.scripts["ask"] = [Reply("answer", "25 days, all in all.", "en")]
+            team.person.press(last, "Regenerate")
+            await discord.until(lambda: "all in all" in first.content)
+            await discord.until(lambda: parts() == [first])
+            handle.scripts["ask"] = [Reply("answer", text, "en")]
+            team.person.slash(team.channel, "ask", question="And how many weeks?")
+            *_, last = await discord.until(lambda: parts() if len(parts()) == 3 else [])
+        async with running(discord, handle, inbox=inbox):  # what was in memory is gone
+            for label in ("Share to channel", "Regenerate"):
+                await team.shown(team.person.press(last, label), "no longer at hand")
+        assert discord.said(team.channel) == shared
 
 
 async def test_buttons_work_after_a_restart() -> None:
