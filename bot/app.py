@@ -39,6 +39,7 @@ from bot.models import (
     chat_model,
     embedding_model,
     embedding_model_of,
+    first_token_seconds,
     ocr,
     reranker,
 )
@@ -116,7 +117,7 @@ class App:
                 max_tokens=answers.max_tokens,
                 refuse_below=answers.refuse_below,
                 timeout=answers.timeout_seconds,
-                first_token=answers.first_token_seconds,
+                first_token=first_token_seconds(settings),
             ),
             priority=self.priority,
         )

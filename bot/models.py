@@ -137,6 +137,16 @@ def answers_at_once(settings: Settings) -> int:
             return 1  # llama.cpp on few cores gains nothing from more
 
 
+def first_token_seconds(settings: Settings) -> float:
+    """Return how long an answer's first token may take; raise `SettingsError`.
+
+    A model in process reads one prompt after the other, so those that came together before it add
+    to it.
+    """
+    local = isinstance(model_settings(settings, settings.chat_model), LocalModel)
+    return settings.answers.first_token_seconds * (answers_at_once(settings) if local else 1)
+
+
 def embedding_model(settings: Settings, named: str | None = None) -> EmbeddingModel:
     """Return the configured embedding model, or another, not loaded yet; raise `SettingsError`."""
     name = named or settings.embedding_model

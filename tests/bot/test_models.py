@@ -10,6 +10,7 @@ from bot.models import (
     answers_at_once,
     chat_model,
     embedding_model,
+    first_token_seconds,
     list_models,
     model_settings,
     pull_models,
@@ -67,6 +68,21 @@ def test_as_many_questions_are_answered_together_as_the_model_has_slots(
     assert answers_at_once(settings(tmp_path, models=models)) == together
     chosen = settings(tmp_path, models=models, limits={"questions_at_once": 3})
     assert answers_at_once(chosen) == 3
+
+
+@pytest.mark.parametrize(
+    ("model", "times"),
+    [
+        ({"provider": "chatglm", "path": "x", "slots": 3}, 3),
+        ({"provider": "openai", "model": "m", "slots": 3}, 1),
+        ({"provider": "gguf", "path": "x.gguf"}, 1),
+    ],
+)
+def test_who_asks_together_waits_for_the_prompts_of_the_others(
+    tmp_path: Path, model: dict[str, Any], times: int
+) -> None:
+    chosen = settings(tmp_path, models={**MODELS, "chat": model})
+    assert first_token_seconds(chosen) == times * chosen.answers.first_token_seconds
 
 
 @pytest.mark.parametrize("provider", ["chatglm", "transformers"])
