@@ -67,6 +67,18 @@ async def answer(request: Request) -> AsyncIterator[ReplyEvent]:
     yield ANSWER
 
 
+class Held:
+    """Answers when `go` is set."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+
+    async def __call__(self, request: Request) -> AsyncIterator[ReplyEvent]:
+        """Say nothing, and then all."""
+        await self.go.wait()
+        yield ANSWER
+
+
 def says(text: str) -> Callable[[str], bool]:
     """Return whether a message's text has this in it."""
     return lambda shown: text in shown

@@ -13,7 +13,7 @@ import pytest
 
 from bot.adapters.slack.blocks import PAGE_LIMIT
 from bot.messages import Citation, Reply, ReplyChunk, ReplyEvent, Request, Sources, Status
-from tests.bot.adapters.slack.bot import ANSWER, CITED, Bot, Start, finished, says
+from tests.bot.adapters.slack.bot import ANSWER, CITED, Bot, Held, Start, finished, says
 from tests.bot.inboxes import MemoryInbox
 from tests.doubles import slack_payloads as payloads
 from tests.doubles.slack import Answer, SlackDouble, rate_limited
@@ -167,17 +167,12 @@ async def test_a_stream_that_a_crash_cut_off_is_found_and_finished(
 
 async def test_a_slow_answer_has_a_placeholder(slack: SlackDouble, start: Start) -> None:
     slack.streams = False
-    go = asyncio.Event()
-
-    async def slow(request: Request) -> AsyncIterator[ReplyEvent]:
-        await go.wait()
-        yield ANSWER
-
-    await start(slow)
+    held = Held()
+    await start(held)
     for question, looking in (("Why?", "Looking…"), ("为什么？", "正在查找…")):
         await slack.reply(says(looking), await slack.mention(question))
     assert "stop" in str(slack.messages[0].blocks)
-    go.set()
+    held.go.set()
     await slack.until(lambda: all("Sources:" in message.text for message in slack.messages))
 
 
@@ -212,17 +207,12 @@ async def test_an_edit_that_may_not_have_arrived_is_repeated(
     slack: SlackDouble, start: Start
 ) -> None:
     slack.streams = False
-    go = asyncio.Event()
-
-    async def slow(request: Request) -> AsyncIterator[ReplyEvent]:
-        await go.wait()
-        yield ANSWER
-
-    await start(slow)
+    held = Held()
+    await start(held)
     slack.script("chat.update", Answer(503, {"ok": False}), Answer(500, {"ok": False}))
     ts = await slack.mention("Why?")
     await slack.reply(says("Looking"), ts)
-    go.set()
+    held.go.set()
     await slack.reply(says("Sources:"), ts)
     assert len(slack.in_thread(ts)) == 1
 
@@ -231,16 +221,11 @@ async def test_a_placeholder_that_somebody_deleted_is_written_anew(
     slack: SlackDouble, start: Start
 ) -> None:
     slack.streams = False
-    go = asyncio.Event()
-
-    async def slow(request: Request) -> AsyncIterator[ReplyEvent]:
-        await go.wait()
-        yield ANSWER
-
-    await start(slow)
+    held = Held()
+    await start(held)
     ts = await slack.mention("Why?")
     (await slack.reply(says("Looking"), ts)).deleted = True
-    go.set()
+    held.go.set()
     await slack.reply(says("Sources:"), ts)
 
 
@@ -260,18 +245,13 @@ async def test_a_failure_is_told_and_logged_without_tokens(
 
 
 async def test_too_much_at_once_is_told_busy(slack: SlackDouble, start: Start) -> None:
-    go = asyncio.Event()
-
-    async def slow(request: Request) -> AsyncIterator[ReplyEvent]:
-        await go.wait()
-        yield ANSWER
-
-    bot = await start(slow, most_requests=1)
+    held = Held()
+    bot = await start(held, most_requests=1)
     await slack.mention("First")
     await slack.until(lambda: bot.requests)
     ts = await slack.mention("Second")
     await slack.reply(says("busy"), ts)
-    go.set()
+    held.go.set()
     assert [request.text for request in bot.requests] == ["First"]
 
 
