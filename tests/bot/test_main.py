@@ -267,13 +267,6 @@ def test_a_data_folder_that_cannot_be_used_is_told(
     assert "teamglm.db" in cli("--data", tmp_path / "odd", *verb).sentence
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_data_folder_is_told(cli: CLI, tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    folder.mkdir(mode=0o500)
-    assert str(folder) in cli("--data", folder, "search", "x").sentence
-
-
 def test_a_data_folder_has_one_bot_at_a_time(cli: CLI, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with FileLock(tmp_path / "data/lock"):

@@ -15,7 +15,7 @@ from bot.handlers.ask import Ask
 from bot.messages import Reply, Request, Turn
 from bot.settings import load_settings
 from rag.ingest.folders import scan
-from tests.e2e.bot import ROOT, Bot
+from tests.e2e.bot import ROOT
 
 DESK = "# The lost and found desk\n\nThe desk is open on Mondays from 08:15 to 09:45.\n"
 SHED = "The bicycle shed is painted every spring.\n"
@@ -77,10 +77,3 @@ async def test_a_follow_up_is_about_the_turns_that_the_config_keeps(app: App) ->
     for turns in (1, 3):
         reply = await answered(turns, EARLIER)
         assert {citation.document for citation in reply.citations} == {"desk.md"}
-
-
-def test_a_history_that_is_none_is_said(tmp_path: Path) -> None:
-    file = tmp_path / "history.json"
-    file.write_text('{"role": "user"}')
-    refused = Bot(tmp_path / "bot").command("ask", FOLLOW_UP, "--history", file).sentence()
-    assert str(file) in refused

@@ -20,6 +20,8 @@ BUSY = re.compile(r"as I can right now|busy right now|a lot at once|asks a lot")
 DONE = re.compile(r"answer is yes|facts-\S+: .*(ready|already known)")
 WAITING = 16 if FULL else 4
 LEARNING = 100
+SPARE = 2.0 if FULL else 20.0
+"""Seconds that something may take besides; everyday tests run beside others."""
 
 
 class Watch(SlackDouble):
@@ -130,10 +132,10 @@ async def test_l3_a_model_that_does_not_end_is_ended(nursery: Nursery, tmp_path:
             ts = await slack.mention(f"Is it {case.number}? ({does})")
             why = "model" if does == "break" else "took too long"
             await slack.until(lambda ts=ts, why=why: told(slack, ts, why))  # type: ignore[misc]
-            assert time.monotonic() - began < (first if does == "hang" else last) + 2
+            assert time.monotonic() - began < (first if does == "hang" else last) + SPARE
             began = time.monotonic()
             await one_each(slack, [await slack.mention("And now?")])
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < SPARE
             del slack.calls[:]
         await bot.kill()
 
@@ -152,6 +154,6 @@ async def test_l3_who_stops_an_answer_frees_the_model(nursery: Nursery, tmp_path
             began = time.monotonic()
             await slack.until(lambda ts=ts: told(slack, ts, "Stopped"))  # type: ignore[misc]
             await one_each(slack, [await slack.mention("And now?")])
-            assert time.monotonic() - began < 2 + 1
+            assert time.monotonic() - began < SPARE
             del slack.calls[:]
         await bot.kill()

@@ -10,23 +10,17 @@ import pytest
 
 from bot.adapters.slack.work import Habits
 from bot.messages import Reply, ReplyChunk, ReplyEvent, Request, Status
-from tests.bot.adapters.slack.bot import ANSWER, GENERAL, Start, finished, says
+from tests.bot.adapters.slack.bot import ANSWER, GENERAL, Held, Start, finished, says
 from tests.doubles.slack import SlackDouble
 
 
 async def test_summarise_is_acknowledged_before_the_work(slack: SlackDouble, start: Start) -> None:
-    go = asyncio.Event()
-
-    async def slow(request: Request) -> AsyncIterator[ReplyEvent]:
-        await go.wait()
-        yield ANSWER
-
-    bot = await start(slow)
+    held = Held()
+    bot = await start(held)
     ack = await slack.command("/summarise", "handbook.pdf")
     assert ack is not None
     assert ack["response_type"] == "in_channel"
-    assert not go.is_set()
-    go.set()
+    held.go.set()
     reply = await slack.reply(says("Sources:"), None)
     assert reply.channel == "C0GENERAL"
     assert (bot.requests[0].command, bot.requests[0].text) == ("summarise", "handbook.pdf")
