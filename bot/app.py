@@ -6,13 +6,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from filelock import FileLock, Timeout
 
 from bot.adapters.console import copy_local
 from bot.adapters.local import last_reply
 from bot.conversations import Conversations
-from bot.dispatch import Dispatcher, Handler, Limits, Who
+from bot.dispatch import Dispatcher, Handler, Limits, Who, with_grants
 from bot.feedback import Feedback
 from bot.handlers.ask import Ask
 from bot.handlers.backup import BackUp, Restore
@@ -351,6 +352,7 @@ async def known_sources(settings: Settings, request: Request) -> Reply:
     engine = open_engine(database_url(settings))
     try:
         upgrade(engine)
+        request = replace(request, audience=with_grants(request.audience, granted(settings)))
         return await last_reply(Sources(Records(engine)).handle(request, request.language or "en"))
     finally:
         engine.dispose()

@@ -156,7 +156,7 @@ class Dispatcher:
             text = say(language, "unknown_command", command=request.command)
             yield Reply("error", text, language)
         else:
-            request = replace(request, audience=self._with_grants(request.audience))
+            request = replace(request, audience=with_grants(request.audience, self._grants))
             async with aclosing(self._stoppable(handler, request, language)) as events:
                 async for event in events:
                     yield event
@@ -175,12 +175,6 @@ class Dispatcher:
         of_text = self._language_of(request.text) if request.text.strip() else None
         asks = request.command == "ask" and of_text
         return (of_text if asks else request.language or of_text) or "en"
-
-    def _with_grants(self, audience: frozenset[str]) -> frozenset[str]:
-        """Add what is granted to channels; a place that may not see `public` gets nothing more."""
-        if PUBLIC not in audience:
-            return audience
-        return audience.union(*(self._grants.get(scope, ()) for scope in audience))
 
     def _refused(self, request: Request, language: Language) -> Reply | None:
         """Return why a request isn't handled at all, if it isn't."""
@@ -326,3 +320,10 @@ def _ended(
         kept,
         tuple(cited[number] for number in sorted(cited)),
     )
+
+
+def with_grants(audience: frozenset[str], grants: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """Add what is granted to channels; a place that may not see `public` gets nothing more."""
+    if PUBLIC not in audience:
+        return audience
+    return audience.union(*(grants.get(scope, ()) for scope in audience))

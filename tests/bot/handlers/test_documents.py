@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.app import App, opened
+from bot.app import App, known_sources, opened
 from bot.messages import Attachment, Status
 from tests.bot.fakes import FakeChat, FakeEmbeddings, collect, request, settings, use
 from tests.bot.handlers.conftest import Ask, Send
@@ -266,15 +266,26 @@ async def test_every_folder_has_patterns_and_a_scope_of_its_own(
         (tmp_path / name).write_text(f"About {name}.")
     folders = [
         {"path": tmp_path / "a", "name": "a", "include": ["*.md"]},
-        {"path": tmp_path / "b", "name": "b", "scope": "folder:b", "exclude": ["drafts/*"]},
+        {
+            "path": tmp_path / "b",
+            "name": "b",
+            "scope": "folder:b",
+            "exclude": ["drafts/*"],
+            "channels": ["discord:1:2"],
+        },
     ]
-    async with opened(settings(tmp_path, folders=folders)) as bot:
+    chosen = settings(tmp_path, folders=folders)
+    async with opened(chosen) as bot:
         _, read = await collect(bot.dispatcher.handle(request("", "index")))
         assert (read.data["added"], read.data["failed"]) == (2, [])
         for audience, names in ((set(), ["yes.md"]), ({"folder:b"}, ["yes.md", "yes.txt"])):
             asked = request("", "sources", audience=frozenset({"public"} | audience))
             _, listed = await collect(bot.dispatcher.handle(asked))
             assert [row["document"] for row in listed.data] == names
+    for channel, names in (("discord:1:2", ["yes.md", "yes.txt"]), ("discord:1:3", ["yes.md"])):
+        asked = request("", "sources", audience=frozenset({"public", channel}))
+        listed = await known_sources(chosen, asked)
+        assert [row["document"] for row in listed.data] == names
 
 
 async def test_an_admin_of_a_platform_may_pause_and_nobody_else(ask: Ask) -> None:
