@@ -137,6 +137,7 @@ class Library:
         """Learn what waits since the last time; blocking."""
         for _ in self.indexer.catch_up():
             pass
+        self.indexer.erase()
 
     def change_model(self, progress: Progress | None = None) -> bool:
         """Embed everything with the wanted model, which answers from then on; blocking.

@@ -116,6 +116,10 @@ PHRASES: dict[str, tuple[str, str]] = {
         "已忘记 {name}：删除了 {versions}、{passages}、索引中的 {rows} 和 {files}{verified}。",
     ),
     "verified": (", and a search finds nothing of it", "，检索已找不到其内容"),
+    "erased_later": (
+        " What it left in the index's files goes a little later.",
+        "其在索引文件中的残留稍后清除。",
+    ),
     "file_still_there": (
         " The file itself is still in its folder; I read it again when it changes.",
         "文件本身仍在文件夹中；它改变后我会重新读取。",

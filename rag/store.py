@@ -143,6 +143,14 @@ class PassageIndex:
         """Tell whether no row of a document is left."""
         return self._count(f"doc_id == {_quote(document_id)}") == 0
 
+    def compact(self) -> bool:
+        """Have a server purge its files of deleted rows; False where only a replacement does."""
+        if self._path is not None:
+            return False
+        with self._explained():
+            self._milvus.compact(self._alias)
+        return True
+
     def replacement(self) -> Replacement:
         """Begin an empty index that takes this one's place when it is published."""
         with self._writing, self._explained():

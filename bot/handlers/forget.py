@@ -64,6 +64,7 @@ class Forget:
                 await kept.forget_person(str(user))
                 for receipt in receipts:
                     await kept.forget_document(receipt.document)
+            await asyncio.to_thread(self._indexer.ledger.scrub)
             text = "\n".join(self._line(receipt, language) for receipt in receipts)
             rows = [asdict(receipt) for receipt in receipts]
             text = text or say(language, "sources_none")
@@ -76,6 +77,7 @@ class Forget:
         receipt = await asyncio.to_thread(self._indexer.forget, record.id, audience)
         for kept in self._said:  # an answer may have its words
             await kept.forget_document(record.document)
+        await asyncio.to_thread(self._indexer.ledger.scrub)
         text = self._line(receipt, language)
         if record.source.startswith("folder:"):
             text += say(language, "file_still_there")
@@ -85,7 +87,7 @@ class Forget:
 
     def _line(self, receipt: Receipt, language: Language) -> str:
         verified = say(language, "verified") if receipt.verified else ""
-        return say(
+        line = say(
             language,
             "forgotten",
             name=receipt.document,
@@ -95,3 +97,4 @@ class Forget:
             files=counted(language, "files", receipt.files),
             verified=verified,
         )
+        return line if receipt.erased else line + say(language, "erased_later")

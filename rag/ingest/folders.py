@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase, translate
+from itertools import islice
 from pathlib import Path
 
 from rag.audience import PUBLIC
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.flow import Progress
 from rag.ingest.indexer import Indexer, Learned
-from rag.ingest.ledger import Standing
+from rag.ingest.ledger import Address, Standing
 from rag.ingest.lessons import Lesson
+from rag.ingest.listing import Changed, Listing
 from rag.ingest.sightings import Sighting, Sightings, stamp
 from rag.records import Records
 
@@ -25,7 +30,9 @@ _PASSING = (
     ".*", "~$*", "*~", "#*#", "*.swp", "*.swx", "*.part", "*.partial", "*.crdownload", "*.tmp",
     "Thumbs.db", "desktop.ini", "__MACOSX",
 )  # fmt: skip
+_PASSING_NAME = re.compile("|".join(map(translate, _PASSING)))
 _ROOT = ""
+_BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +78,6 @@ class _File:
     path: Path
     root: Path
     status: os.stat_result
-
-
-@dataclass
-class _Found:
-    files: list[_File] = field(default_factory=list)
-    unreadable: list[tuple[str, str]] = field(default_factory=list)
-
-    def may_hide(self, name: str) -> bool:
-        return any(name.startswith(f"{folder}/") for folder, _ in self.unreadable)
 
 
 def scan(
@@ -133,7 +131,6 @@ class _Scan:
         self._scope = scope
         self._indexer = indexer
         self._sightings = Sightings(records.engine)
-        self._before = self._sightings.of(source)
         self._started_ns = started_ns
         self._report = ScanReport()
         self._noted: dict[str, Sighting] = {}
@@ -144,118 +141,144 @@ class _Scan:
         except OSError as error:
             self._report.failed.append((path.name, DocumentCode.UNREADABLE, str(error)))
             return self._report
-        self._learn(self._changed([_File(_name(path.name), path, path.parent, status)]), progress)
+        with closing(Listing()) as listing:
+            self._sort([_File(_name(path.name), path, path.parent, status)], listing)
+            self._learn(listing, path.parent, progress)
         return self._done()
 
     def folder(
         self, folder: Folder, progress: Progress | None, *, removing: bool = True
     ) -> ScanReport:
-        try:
-            root = folder.path.resolve(strict=True)
-            identity = _identity(root)
-            found = _walk(root, folder)
-            self._refuse_unmounted(found, identity)
-        except OSError as error:
-            self._report.failed.append((folder.name, DocumentCode.UNREADABLE, str(error)))
-            return self._report
-        self._noted[_ROOT] = Sighting(identity, self._started_ns, "")
-        for name, reason in found.unreadable:
-            self._report.failed.append((name, DocumentCode.UNREADABLE, reason))
-        names = {file.name for file in found.files}
-        gone = [
-            standing
-            for standing in self._standings().values()
-            if standing.address.name not in names and not found.may_hide(standing.address.name)
-        ]
-        changed = self._renamed(list(self._changed(found.files)), gone)
-        if removing:
-            for standing in gone:
-                self._indexer.drop(standing.id)
-            self._report.removed = len(gone)
-        hidden = {name for name in self._before if found.may_hide(name)}
-        self._sightings.drop(self._source, self._before.keys() - names - hidden - {_ROOT})
-        self._learn(changed, progress)
+        unreadable: list[tuple[str, str]] = []
+        with closing(Listing()) as listing:
+            try:
+                root = folder.path.resolve(strict=True)
+                identity = _identity(root)
+                for files in _walk(root, folder, unreadable):
+                    self._sort(files, listing)
+                self._refuse_unmounted(listing, identity)
+            except OSError as error:
+                self._report.failed.append((folder.name, DocumentCode.UNREADABLE, str(error)))
+                self._report.unchanged = 0
+                return self._report
+            self._note({_ROOT: Sighting(identity, self._started_ns, "")})
+            for name, reason in unreadable:
+                self._report.failed.append((name, DocumentCode.UNREADABLE, reason))
+            hidden = tuple(f"{name}/" for name, _ in unreadable)
+            self._miss(listing, hidden)
+            self._rename(listing)
+            if removing:
+                for document in listing.lost():
+                    self._indexer.drop(document)
+                    self._report.removed += 1
+            self._learn(listing, root, progress)
         return self._done()
 
-    def _standings(self) -> dict[str, Standing]:
-        standings = {}
-        for standing in self._indexer.ledger.standings(self._source):
-            if standing.address.scope == self._scope:
-                standings[standing.address.name] = standing
-            else:  # the folder's scope was changed: nobody else may see it any longer
-                self._indexer.drop(standing.id)
-        return standings
-
-    def _refuse_unmounted(self, found: _Found, identity: str) -> None:
-        mounted = self._before.get(_ROOT)
-        if not found.files and mounted and mounted.stamp != identity and len(self._before) > 1:
+    def _refuse_unmounted(self, listing: Listing, identity: str) -> None:
+        mounted = self._sightings.of(self._source, [_ROOT]).get(_ROOT)
+        elsewhere = mounted is not None and mounted.stamp != identity
+        if elsewhere and listing.is_empty() and any(self._sightings.paths(self._source)):
             raise OSError("the folder is empty and not the one it was: is it mounted?")
 
-    def _changed(self, files: Sequence[_File]) -> Iterator[tuple[_File, str | None]]:
-        """Yield the files that must be learned, with their blob where they could be read."""
-        standings = self._standings()
+    def _sort(self, files: Sequence[_File], listing: Listing) -> None:
+        """Note which files are there, and which of them must be learned."""
+        names = [file.name for file in files]
+        listing.found(names)
+        seen = self._sightings.of(self._source, names)
+        standings = self._standings(names)
+        changed: list[Changed] = []
         for file in files:
-            sighting, standing = self._before.get(file.name), standings.get(file.name)
+            sighting, standing = seen.get(file.name), standings.get(file.name)
+            blob = None
             if sighting is None or not sighting.still_holds(file.status):
-                try:
+                with suppress(DocumentError):  # learning it says why
                     blob = self._indexer.fingerprint(file.path, file.name, file.root).blob
-                except DocumentError:
-                    yield file, None  # learning it says why
-                    continue
-                sighting = Sighting(stamp(file.status), self._started_ns, blob)
-            if standing and self._indexer.is_current(standing, sighting.blob):
-                self._report.unchanged += 1
-                self._noted[file.name] = sighting
-            elif standing and self._indexer.is_hopeless(standing, sighting.blob):
-                self._fail(file.name, standing.code, standing.message)
-                self._noted[file.name] = sighting
+                    sighting = Sighting(stamp(file.status), self._started_ns, blob)
+                fresh = True
             else:
-                yield file, sighting.blob
-
-    def _renamed(
-        self, changed: list[tuple[_File, str | None]], gone: list[Standing]
-    ) -> list[tuple[_File, str | None]]:
-        """Give documents whose file has another name that name; return what is left to learn."""
-        left = []
-        known = self._standings()
-        for file, blob in changed:
-            same = (s for s in gone if blob and s.content and s.content[:64] == blob[:64])
-            standing = None if file.name in known else next(same, None)
-            if standing is None:
-                left.append((file, blob))
+                blob, fresh = sighting.blob, False
+            if blob and standing and self._indexer.is_current(standing, blob):
+                self._report.unchanged += 1
+            elif blob and standing and self._indexer.is_hopeless(standing, blob):
+                self._fail(file.name, standing.code, standing.message)
+            else:
+                answered = standing is not None and standing.version is not None
+                weight = file.status.st_size + 1000  # each takes a little time for itself
+                mark = stamp(file.status)
+                changed.append(Changed(file.name, file.path, mark, weight, blob, answered))
                 continue
-            gone.remove(standing)
-            self._indexer.ledger.rename(standing.id, file.name)
-            if blob and self._indexer.is_current(standing, blob):
-                self._report.renamed += 1
-                self._noted[file.name] = Sighting(stamp(file.status), self._started_ns, blob)
-            else:  # another extension makes another text of the same bytes
-                left.append((file, blob))
-        return left
+            if fresh and sighting:
+                self._note({file.name: sighting})
+        listing.change(changed)
 
-    def _learn(
-        self,
-        changed: Sequence[tuple[_File, str | None]] | Iterator[tuple[_File, str | None]],
-        progress: Progress | None,
-    ) -> None:
-        waiting = list(changed)
-        had = self._standings()
+    def _miss(self, listing: Listing, hidden: tuple[str, ...]) -> None:
+        """Note the documents whose file is gone; where one is hidden now, nobody knows."""
+        ledger = self._indexer.ledger
+        for standings in _runs(ledger.standings(self._source)):
+            missing = listing.missing({s.address.name for s in standings})
+            for standing in standings:
+                if standing.address.scope != self._scope:
+                    # The folder's scope was changed: nobody else may see it any longer.
+                    self._indexer.drop(standing.id)
+                elif standing.address.name in missing and not standing.address.name.startswith(
+                    hidden
+                ):
+                    listing.lose([(standing.id, (standing.content or "")[:64])])
+        for paths in self._sightings.paths(self._source):
+            gone = {p for p in listing.missing(paths) if not p.startswith(hidden)}
+            self._sightings.drop(self._source, gone)
+
+    def _standings(self, names: Sequence[str]) -> dict[str, Standing]:
+        places = [Address(self._scope, self._source, name) for name in names]
+        return {place.name: s for place, s in self._indexer.ledger.at(places).items()}
+
+    def _rename(self, listing: Listing) -> None:
+        """Give documents whose file has another name that name."""
+        for file in listing.changes():
+            if file.blob is None or file.answered or self._standings([file.name]):
+                continue
+            document = listing.regain(file.blob[:64])
+            if document is None:
+                continue
+            ledger = self._indexer.ledger
+            ledger.rename(document, file.name)
+            standing = ledger.standing(document)
+            if standing and self._indexer.is_current(standing, file.blob):
+                self._report.renamed += 1
+                self._note({file.name: Sighting(file.stamp, self._started_ns, file.blob)})
+                listing.learned(file.name)
+            else:  # another extension makes another text of the same bytes
+                listing.change([replace(file, answered=True)])
+
+    def _learn(self, listing: Listing, root: Path, progress: Progress | None) -> None:
         activity = self._indexer.activity
-        lessons = [
-            Lesson(f.path, self._scope, self._source, f.name, root=f.root) for f, _ in waiting
-        ]
-        outcomes = self._indexer.learn_many(lessons, between=activity.wait)
-        weight, total = 0, sum(_weight(file) for file, _ in waiting)
+        count, total = listing.amount()
+        handed: deque[Changed] = deque()
+
+        def lessons() -> Iterator[Lesson]:
+            for file in listing.changes():
+                handed.append(file)
+                yield Lesson(file.path, self._scope, self._source, file.name, root=root)
+
+        weight = 0
         with activity.working("reading"):
-            for done, ((file, blob), learned) in enumerate(zip(waiting, outcomes, strict=True)):
-                had_version = file.name in had and had[file.name].version is not None
-                self._count(learned, answered=had_version)
-                if blob is not None and learned.blob == blob:
-                    self._noted[file.name] = Sighting(stamp(file.status), self._started_ns, blob)
-                weight += _weight(file)
+            outcomes = self._indexer.learn_many(lessons(), between=activity.wait)
+            for done, learned in enumerate(outcomes, 1):
+                file = handed.popleft()
+                self._count(learned, answered=file.answered)
+                if file.blob is not None and learned.blob == file.blob:
+                    self._note({file.name: Sighting(file.stamp, self._started_ns, file.blob)})
+                weight += file.weight
                 activity.advance(weight / total)
                 if progress:
-                    progress(done + 1, len(waiting))
+                    progress(done, count)
+
+    def _note(self, sightings: Mapping[str, Sighting], at_once: bool = False) -> None:
+        """Remember files as they were seen, many at a time."""
+        self._noted.update(sightings)
+        if len(self._noted) >= _BATCH or at_once:
+            self._sightings.note(self._source, self._noted)
+            self._noted.clear()
 
     def _count(self, learned: Learned, *, answered: bool) -> None:
         if learned.state == "failed":
@@ -271,57 +294,64 @@ class _Scan:
         self._report.failed.append((name, code, message or (code.value if code else "")))
 
     def _done(self) -> ScanReport:
-        self._sightings.note(self._source, self._noted)
-        self._report.chunks = sum(standing.chunks for standing in self._standings().values())
+        self._note({}, at_once=True)
+        self._report.chunks = self._indexer.ledger.passages(self._source, self._scope)
         return self._report
 
 
-def _walk(root: Path, folder: Folder) -> _Found:
-    """Find a folder's files; raise `OSError` if the folder itself cannot be listed."""
-    found = _Found()
+def _walk(root: Path, folder: Folder, unreadable: list[tuple[str, str]]) -> Iterator[list[_File]]:
+    """Yield a folder's files, some at a time; raise `OSError` if it cannot be listed itself."""
+    files: list[_File] = []
     waiting = [root]
     while waiting:
         here = waiting.pop()
         try:
             with os.scandir(here) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+                for entry in listing:
+                    if is_passing(entry.name):
+                        continue
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(Path(entry.path))
+                        continue
+                    file = _file(entry, root)
+                    if file is not None and _is_wanted(file.name, folder):
+                        files.append(file)
+                    if len(files) == _BATCH:
+                        yield files
+                        files = []
         except OSError as error:
             if here == root:
                 raise
-            found.unreadable.append((_name(here.relative_to(root).as_posix()), str(error)))
-            continue
-        for entry in entries:
-            if is_passing(entry.name):
-                continue
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append(Path(entry.path))
-                continue
-            file = _file(entry, root)
-            if file is not None and _is_wanted(file.name, folder):
-                found.files.append(file)
-    return found
+            unreadable.append((_name(here.relative_to(root).as_posix()), str(error)))
+    yield files
+
+
+def _runs(standings: Iterable[Standing]) -> Iterator[list[Standing]]:
+    them = iter(standings)
+    while run := list(islice(them, _BATCH)):
+        yield run
 
 
 def is_passing(name: str) -> bool:
     """Tell whether a file or folder of this name is never a document."""
-    return any(fnmatchcase(name, pattern) for pattern in _PASSING)
-
-
-def _weight(file: _File) -> int:
-    """Return about how long a file takes to learn, beside others: its size, and some for itself."""
-    return file.status.st_size + 1000
+    return _PASSING_NAME.match(name) is not None
 
 
 def _file(entry: os.DirEntry[str], root: Path) -> _File | None:
     """Return a regular file, or what a link to one within the root leads to."""
     try:
-        path = Path(entry.path).resolve(strict=True) if entry.is_symlink() else Path(entry.path)
-        status = path.stat(follow_symlinks=False)
+        if entry.is_symlink():
+            path = Path(entry.path).resolve(strict=True)
+            status = path.stat(follow_symlinks=False)
+            if not path.is_relative_to(root):
+                return None
+        else:
+            path, status = Path(entry.path), entry.stat(follow_symlinks=False)
     except (OSError, RuntimeError):  # gone already, or a link to itself
         return None
-    if not stat.S_ISREG(status.st_mode) or not path.is_relative_to(root):
+    if not stat.S_ISREG(status.st_mode):
         return None
-    return _File(_name(Path(entry.path).relative_to(root).as_posix()), path, root, status)
+    return _File(_name(os.path.relpath(entry.path, root)), path, root, status)
 
 
 def _is_wanted(name: str, folder: Folder) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from rag.audience import Audience
+from rag.errors import StoreUnavailable
 from rag.ingest.blobs import Blobs, is_kept, is_watched
 from rag.ingest.ledger import Ledger, Standing
 from rag.ingest.staging import IndexedChunk, Staging
 from rag.records import DocumentUnknown
 from rag.store import PassageIndex
+
+log = logging.getLogger(__name__)
 
 _NEAREST = 100
 
@@ -30,6 +34,17 @@ class Receipt:
     files: int
     """Kept files that were removed: none where the bytes are another document's too."""
     verified: bool
+    erased: bool
+    """Whether nothing is left in the index's files either; else it leaves them soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Removed:
+    standing: Standing
+    versions: dict[str, int]
+    rows: set[str]
+    files: int
+    some: list[IndexedChunk]
 
 
 class Forgetting:
@@ -42,12 +57,14 @@ class Forgetting:
         blobs: Blobs,
         index: Callable[[], tuple[PassageIndex, str]],
         tidy: threading.Lock,
+        erase: Callable[[], bool],
     ) -> None:
         self._ledger = ledger
         self._staging = staging
         self._blobs = blobs
         self._index = index
         self._tidy = tidy
+        self._erase = erase
 
     def forget(self, document_id: str, audience: Audience) -> Receipt:
         """Delete a document and all that was made of it; raise `DocumentUnknown`.
@@ -57,21 +74,24 @@ class Forgetting:
         standing = self._ledger.standing(document_id)
         if standing is None or not audience.sees(standing.address.scope):
             raise DocumentUnknown(document_id)
-        return self.remove(standing, bury=is_watched(standing.address.source), for_good=True)
+        removed = self._remove(standing, bury=is_watched(standing.address.source), for_good=True)
+        return self._receipt(removed, self._erased())
 
     def forget_user(self, user: str) -> list[Receipt]:
         """Delete every document that a person taught."""
-        taught = [self._ledger.standing(found) for found in self._ledger.taught_by(user)]
-        return [self.remove(standing, bury=False, for_good=True) for standing in taught if standing]
+        taught = self._ledger.taught_by(user)
+        removed = [self._remove(standing, bury=False, for_good=True) for standing in taught]
+        erased = not removed or self._erased()
+        return [self._receipt(each, erased) for each in removed]
 
     def drop(self, document_id: str) -> None:
         """Delete a document whose file is gone; if the file comes back, it is learned again."""
         standing = self._ledger.standing(document_id)
         if standing is not None:
-            self.remove(standing, bury=False, for_good=False)
+            self._remove(standing, bury=False, for_good=False)
+            self._ledger.scrub()
 
-    def remove(self, standing: Standing, *, bury: bool, for_good: bool) -> Receipt:
-        """Delete a document, and look for it afterwards."""
+    def _remove(self, standing: Standing, *, bury: bool, for_good: bool) -> _Removed:
         document_id = standing.id
         self._ledger.hide(document_id, bury=bury, for_good=for_good)
         index, embedder = self._index()
@@ -84,14 +104,27 @@ class Forgetting:
         index.delete(rows)
         self._ledger.remove(document_id)
         files = self.release(standing, standing.incoming or "")
-        self._ledger.scrub()
+        return _Removed(standing, versions, rows, files, some)
+
+    def _erased(self) -> bool:
+        """Overwrite what deleting leaves in files; False if that comes later."""
+        try:
+            index = self._erase()
+        except StoreUnavailable as error:  # forgotten it is; its bytes go at the next try
+            log.warning("what was forgotten is still in the index's files: %s", error)
+            index = False
+        return self._ledger.scrub() and index
+
+    def _receipt(self, removed: _Removed, erased: bool) -> Receipt:
+        """Look for what was removed, and say what was found."""
         return Receipt(
-            standing.address.name,
-            len(versions),
-            sum(versions.values()),
-            len(rows),
-            files,
-            self._is_gone(standing, rows, some),
+            removed.standing.address.name,
+            len(removed.versions),
+            sum(removed.versions.values()),
+            len(removed.rows),
+            removed.files,
+            self._is_gone(removed.standing, removed.rows, removed.some),
+            erased,
         )
 
     def release(self, standing: Standing, key: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -71,6 +71,7 @@ class Indexer:
         pause: Callable[[], None] = lambda: None,
         activity: Activity | None = None,
         max_bytes: int = 50 * 1024 * 1024,
+        patience: float = 10.0,
         belongs: Callable[[Standing], bool] = lambda standing: True,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -84,6 +85,8 @@ class Indexer:
         self._blobs = Blobs(blobs, max_bytes)
         self._pause = pause
         self._max_bytes = max_bytes
+        self._patience = patience
+        self._owes_erasing = False
         self._belongs = belongs
         # Held while contents are staged or discarded, so that neither pulls the other's rug.
         self._tidy = threading.Lock()
@@ -91,15 +94,11 @@ class Indexer:
         """Held by a scan: what one found gone another may just have renamed."""
         self._next = threading.Lock()
         self._busy = threading.Lock()
-        self._forgetting = Forgetting(
-            self.ledger,
-            self._staging,
-            self._blobs,
-            self._current,
-            self._tidy,
-        )
         self._rebuilding = Rebuilding(
             self._staging, self._vectors, self._alone, pause, self.activity
+        )
+        self._forgetting = Forgetting(
+            self.ledger, self._staging, self._blobs, self._current, self._tidy, self.erase
         )
         self.backups = Backups(records.engine, self._blobs, self._rebuilding, self._current)
         """Of all that was learned."""
@@ -131,7 +130,7 @@ class Indexer:
 
     def learn_many(
         self,
-        lessons: Sequence[Lesson],
+        lessons: Iterable[Lesson],
         progress: Progress | None = None,
         between: Callable[[], None] = lambda: None,
     ) -> Iterator[Learned]:
@@ -151,6 +150,8 @@ class Indexer:
                 learned = [self._report(o) if isinstance(o, Job) else o for o in admitted]
                 for job in jobs:
                     self._forgetting.release(job.standing, job.key)
+            if self._owes_erasing:
+                self.erase()
             yield from learned
 
     def catch_up(self, progress: Progress | None = None) -> Iterator[Learned]:
@@ -215,7 +216,15 @@ class Indexer:
 
         The old one answers meanwhile, and documents are learned and forgotten as ever.
         """
-        return self._rebuilding.again(self._current, progress)
+        count = self._rebuilding.again(self._current, progress)
+        self.erase()
+        return count
+
+    def erase(self) -> bool:
+        """Leave nothing of what was forgotten in the index's files; False if that comes later."""
+        erased = self._rebuilding.erase(self._current, self.ledger, self._patience)
+        self._owes_erasing = not erased
+        return erased
 
     def use(self, index: PassageIndex, embeddings: Embeddings, embedder_key: str) -> None:
         """Learn with another model, into its index; call it while nothing is being learned."""
@@ -248,6 +257,7 @@ class Indexer:
         switched = self._rebuilding.with_model(index, embeddings, embedder_key, at_once, progress)
         if switched:
             old.remove()
+        self.erase()
         return switched
 
     def forget(self, document_id: str, audience: Audience) -> Receipt:
@@ -266,10 +276,15 @@ class Indexer:
         self._forgetting.drop(document_id)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self, patience: float = -1) -> Iterator[None]:
         # Whoever waits comes before whoever just had a turn: an upload passes a long scan.
-        with self._next:
-            self._busy.acquire()
+        if not self._next.acquire(timeout=patience):
+            raise TimeoutError
+        try:
+            if not self._busy.acquire(timeout=patience):
+                raise TimeoutError
+        finally:
+            self._next.release()
         try:
             yield
         finally:
@@ -279,9 +294,9 @@ class Indexer:
         return self._index, self._keys.embedder
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold back whatever else changes records or index."""
-        with self._turn(), self._tidy:
+    def _alone(self, patience: float) -> Iterator[None]:
+        """Hold back whatever else changes records or index; raise `TimeoutError`."""
+        with self._turn(patience), self._tidy:
             yield
 
     def _flow_of(self, embeddings: Embeddings) -> Flow:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,7 @@ from sqlalchemy import (
     exists,
     func,
     select,
+    tuple_,
     update,
 )
 
@@ -31,8 +32,10 @@ from rag.errors import DocumentCode
 from rag.ingest.terms import Change, TermCounts
 from rag.records import FORGOTTEN, batches
 from rag.schema import (
+    add_to_counter,
     add_to_tally,
     content,
+    counter,
     document,
     forgotten,
     insert_for,
@@ -40,6 +43,9 @@ from rag.schema import (
     tombstone,
     version,
 )
+
+_UNERASED = "unerased"
+_place = tuple_(document.c.name, document.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +100,24 @@ class Ledger:
         """Return how a document stands, None if there is none."""
         return next(iter(self._standings(document.c.id == document_id)), None)
 
-    def standings(self, source: str | None = None) -> list[Standing]:
-        """Return how the documents of a source, or all, stand, by name."""
-        return self._standings(
-            document.c.source == source if source else document.c.source != FORGOTTEN
-        )
+    def standings(self, source: str | None = None) -> Iterator[Standing]:
+        """Yield how the documents of a source, or all, stand, by name."""
+        within = document.c.source == source if source else document.c.source != FORGOTTEN
+        last = ("", "")
+        while page := self._standings(and_(within, _place > last), 500):
+            yield from page
+            last = (page[-1].address.name, page[-1].id)
 
-    def taught_by(self, user: str) -> list[str]:
-        """Return the ids of the documents that a person taught."""
-        return self._ids(document.c.taught_by == user)
+    def passages(self, source: str, scope: str) -> int:
+        """Return how many passages of a source's documents answer."""
+        live = document.c.live_version == version.c.id
+        here = document.c.source == source, document.c.scope == scope
+        with self._reading.connect() as connection:
+            return connection.scalar(select(func.sum(version.c.chunks)).where(live, *here)) or 0
+
+    def taught_by(self, user: str) -> list[Standing]:
+        """Return how the documents that a person taught stand, by name."""
+        return self._standings(document.c.taught_by == user)
 
     def forgotten(self) -> list[str]:
         """Return the ids of the documents whose removal was interrupted."""
@@ -110,7 +125,7 @@ class Ledger:
 
     def admit(self, admissions: Sequence[tuple[Address, str | None]]) -> list[Standing]:
         """Return how the documents of addresses stand; a new one waits, with who taught it."""
-        known = self._at(address for address, _ in admissions)
+        known = self.at(address for address, _ in admissions)
         now = self._clock().isoformat()
         rows = [
             {
@@ -129,7 +144,7 @@ class Ledger:
         if rows:
             with self._engine.begin() as connection:
                 connection.execute(insert_for(connection, document).on_conflict_do_nothing(), rows)
-            known |= self._at({address for address, _ in admissions} - known.keys())
+            known |= self.at({address for address, _ in admissions} - known.keys())
         return [known[address] for address, _ in admissions]
 
     def note(
@@ -185,6 +200,7 @@ class Ledger:
             with self._engine.begin() as connection:
                 row = {"document": document_id}
                 connection.execute(insert_for(connection, forgotten).on_conflict_do_nothing(), row)
+                add_to_counter(connection, _UNERASED, 1)
         freed = {
             "source": FORGOTTEN,
             "name": document_id,
@@ -249,14 +265,27 @@ class Ledger:
                 update(document).where(document.c.state == "reading").values(state="waiting")
             )
 
-    def scrub(self) -> None:
-        """Empty SQLite's write-ahead log, where deleted text would linger."""
-        if self._engine.dialect.name == "sqlite":
-            connection = self._engine.raw_connection()
-            try:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            finally:
-                connection.close()
+    def scrub(self) -> bool:
+        """Empty SQLite's write-ahead log, where deleted text would linger; False if it is busy."""
+        if self._engine.dialect.name != "sqlite":
+            return True
+        connection = self._engine.raw_connection()
+        try:
+            (busy, *_) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            connection.close()
+        return not busy
+
+    def unerased(self) -> int:
+        """Return of how many forgotten documents something may be left in the index's files."""
+        query = select(counter.c.value).where(counter.c.name == _UNERASED)
+        with self._reading.connect() as connection:
+            return connection.scalar(query) or 0
+
+    def erased(self, count: int) -> None:
+        """Note that nothing is left of so many forgotten documents."""
+        with self._engine.begin() as connection:
+            add_to_counter(connection, _UNERASED, -count)
 
     def _note(
         self,
@@ -334,7 +363,7 @@ class Ledger:
                 row,
             )
 
-    def _at(self, addresses: Iterable[Address]) -> dict[Address, Standing]:
+    def at(self, addresses: Iterable[Address]) -> dict[Address, Standing]:
         """Return how the documents of addresses stand, where there are any."""
         names: dict[tuple[str, str], list[str]] = {}
         for address in addresses:
@@ -356,7 +385,9 @@ class Ledger:
         with self._reading.connect() as connection:
             return list(connection.scalars(select(document.c.id).where(condition)))
 
-    def _standings(self, condition: ColumnElement[bool]) -> list[Standing]:
+    def _standings(
+        self, condition: ColumnElement[bool], limit: int | None = None
+    ) -> list[Standing]:
         query = (
             select(
                 document,
@@ -371,6 +402,7 @@ class Ledger:
             .outerjoin(content, content.c.key == version.c.content)
             .where(condition, document.c.source != FORGOTTEN)
             .order_by(document.c.name, document.c.id)
+            .limit(limit)
         )
         with self._reading.connect() as connection:
             return [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ class Lesson:
     """A folder that the file is in: no link below it is followed."""
 
 
-def groups(lessons: Sequence[Lesson]) -> Iterator[list[Lesson]]:
+def groups(lessons: Iterable[Lesson]) -> Iterator[list[Lesson]]:
     """Cut lessons into groups that are done in seconds; a big file is one of its own.
 
     A document is in a group but once.

@@ -153,7 +153,7 @@ class Pages:
 
     def _validators(self, page: Page, standing: Standing) -> Mapping[str, str] | None:
         """Return what asks whether a page changed, where it answers from what was sent then."""
-        sighting = self._sightings.of(_seen_as(page)).get(page.name)
+        sighting = self._sightings.of(_seen_as(page), [page.name]).get(page.name)
         if sighting is None or not self._indexer.is_current(standing, sighting.blob):
             return None
         validators: dict[str, str] = json.loads(sighting.stamp)

@@ -10,25 +10,28 @@ from langchain_core.embeddings import Embeddings
 
 from rag.ingest.activity import Activity
 from rag.ingest.flow import Progress, as_vectors, index_row
+from rag.ingest.ledger import Ledger
 from rag.ingest.staging import Staging
 from rag.ingest.vectors import Vectors
 from rag.records import embedded_text
 from rag.store import PassageIndex, Replacement
 
 _EMBED_TEXTS = 8
+_FOR_EVER = -1.0
 
 
 class Rebuilding:
     """Fills replacements of the index from the records; one at a time, from any thread.
 
-    `alone` holds back whatever else changes records or index; `pause` lets questions go first.
+    `alone` holds back whatever else changes records or index, or raises `TimeoutError` if that
+    took longer than it was told to wait; `pause` lets questions go first.
     """
 
     def __init__(
         self,
         staging: Staging,
         vectors: Vectors,
-        alone: Callable[[], AbstractContextManager[None]],
+        alone: Callable[[float], AbstractContextManager[None]],
         pause: Callable[[], None],
         activity: Activity,
     ) -> None:
@@ -38,19 +41,43 @@ class Rebuilding:
         self._pause = pause
         self._activity = activity
         self._one = threading.Lock()
+        self._erasing = threading.Lock()
 
     def again(
         self, current: Callable[[], tuple[PassageIndex, str]], progress: Progress | None
     ) -> int:
         """Make the current embedder's index anew without the embedder; return its passages."""
-        with self._one, self._activity.working("rebuilding"):
-            index, embedder = current()
-            new = index.replacement()
-            self._fill(new, embedder, progress)
-            with self._alone():
-                count = self._settle(new, embedder)
-                new.publish()
-            return count
+        with self._one:
+            return self._again(current, progress)
+
+    def erase(
+        self,
+        current: Callable[[], tuple[PassageIndex, str]],
+        ledger: Ledger,
+        patience: float,
+    ) -> bool:
+        """Leave nothing of forgotten documents in the index's files; False if that comes later.
+
+        Milvus Lite never removes deleted rows from its files at once: an index is written in its
+        place, one for all who wait for it. A server purges its files itself.
+        """
+        with self._erasing:
+            if not (pending := ledger.unerased()):
+                return True
+            index, _ = current()
+            if index.compact():
+                ledger.erased(pending)
+                return False
+            if not self._one.acquire(blocking=False):
+                return False  # what is being made may have had it: once more when that is done
+            try:
+                self._again(current, None, patience)
+            except TimeoutError:  # a long document is being learned
+                return False
+            finally:
+                self._one.release()
+            ledger.erased(pending)
+            return True
 
     def restored(
         self,
@@ -65,7 +92,7 @@ class Rebuilding:
             for batch in other.indexed(other.live_row_ids(embedder), embedder):
                 self._pause()
                 new.upsert([index_row(chunk) for chunk in batch])
-            with self._alone():
+            with self._alone(_FOR_EVER):
                 put()
                 new.publish()
 
@@ -86,7 +113,7 @@ class Rebuilding:
             self._embed(embeddings, embedder, progress)
             new = index.replacement()
             self._fill(new, embedder, None, answering=False)
-            with self._alone():
+            with self._alone(_FOR_EVER):
                 self._embed(embeddings, embedder, None, waiting=False)
                 self._settle(new, embedder, answering=False)
                 new.publish()
@@ -94,6 +121,21 @@ class Rebuilding:
             if switched:
                 self._vectors.drop_others(embedder)
             return switched
+
+    def _again(
+        self,
+        current: Callable[[], tuple[PassageIndex, str]],
+        progress: Progress | None,
+        patience: float = _FOR_EVER,
+    ) -> int:
+        with self._activity.working("rebuilding"):
+            index, embedder = current()
+            new = index.replacement()
+            self._fill(new, embedder, progress)
+            with self._alone(patience):
+                count = self._settle(new, embedder)
+                new.publish()
+            return count
 
     def _fill(
         self, new: Replacement, embedder: str, progress: Progress | None, *, answering: bool = True

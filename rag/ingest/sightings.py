@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Engine, delete, select
@@ -45,10 +45,38 @@ class Sightings:
         self._engine = engine
         self._reading = reading(engine)
 
-    def of(self, source: str) -> dict[str, Sighting]:
-        """Return what was seen of a source's files."""
+    def of(self, source: str, paths: Sequence[str]) -> dict[str, Sighting]:
+        """Return what was seen of some of a source's files."""
+        found: dict[str, Sighting] = {}
         with self._reading.connect() as connection:
-            rows = connection.execute(select(seen).where(seen.c.source == source))
+            for batch in batches(paths):
+                here = seen.c.source == source, seen.c.path.in_(batch)
+                for row in connection.execute(select(seen).where(*here)):
+                    found[row.path] = Sighting(row.stamp, row.seen_ns, row.blob)
+        return found
+
+    def paths(self, source: str) -> Iterator[list[str]]:
+        """Yield the paths of what was seen of a source, some at a time."""
+        query = select(seen.c.path).where(seen.c.source == source).order_by(seen.c.path).limit(500)
+        last = ""  # the folder itself, which is no file
+        while True:
+            with self._reading.connect() as connection:
+                paths = list(connection.scalars(query.where(seen.c.path > last)))
+            if not paths:
+                return
+            yield paths
+            last = paths[-1]
+
+    def oldest(self, source: str, before_ns: int, limit: int) -> dict[str, Sighting]:
+        """Return the files whose bytes were looked at longest ago, and before some time."""
+        query = (
+            select(seen)
+            .where(seen.c.source == source, seen.c.path != "", seen.c.seen_ns < before_ns)
+            .order_by(seen.c.seen_ns)
+            .limit(limit)
+        )
+        with self._reading.connect() as connection:
+            rows = connection.execute(query)
             return {row.path: Sighting(row.stamp, row.seen_ns, row.blob) for row in rows}
 
     def note(self, source: str, sightings: Mapping[str, Sighting]) -> None:

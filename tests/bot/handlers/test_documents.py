@@ -105,8 +105,9 @@ async def test_forgetting_gives_a_receipt_and_leaves_nothing(ask: Ask, send: Sen
     await upload(ask, send, "a.md", "Apples are red.")
     await upload(ask, send, "a.md", "Apples are green.")
     _, reply = await ask(request("a.md", "forget"))
-    assert reply.data.keys() == {"document", "versions", "chunks", "rows", "files", "verified"}
-    assert (reply.data["rows"], reply.data["files"]) == (1, 1)
+    promised = {"document", "versions", "chunks", "rows", "files", "verified", "erased"}
+    assert reply.data.keys() == promised
+    assert (reply.data["rows"], reply.data["files"], reply.data["erased"]) == (1, 1, True)
     assert (reply.data["document"], reply.data["verified"]) == ("a.md", True)
     assert "a.md" in reply.text
     _, left = await ask(request("", "sources"))

@@ -45,6 +45,7 @@ class Bench:
             "embedder_key": "fake",
             "splitter_key": "segment",
             "blobs": self.blobs,
+            "patience": 0.1,
         }
         self.indexer = Indexer(
             self.records,
