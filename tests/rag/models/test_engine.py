@@ -1,112 +1,19 @@
-"""The engine's contract, driven on the CPU."""
+"""The engine's contract, driven on the CPU with a runner that computes nothing."""
 
 from __future__ import annotations
 
-import json
-import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from transformers import GlmConfig, GlmForCausalLM, MistralConfig, MistralForCausalLM
 
 from rag.errors import ModelBusy, ModelFailed
 from rag.models.engine import Engine, Request
-from rag.models.engine_slots import SingleRunner, SlotRunner, runner_for
-from rag.models.glm_weights import open_glm
+from tests.rag.models.engine_doubles import CountingRunner, Listener
 
-SHARED = Path(__file__).parents[3].parent / "shared" / "data" / "chatglm"
 pytestmark = pytest.mark.usefixtures("one_thread")
-VOCABULARY = 64
-
-
-class CountingRunner:
-    """Answers each token with the next number; waits before each step if it is told to."""
-
-    rewinds, whole, chunk = True, False, 8
-
-    def __init__(self, slots: int = 2, length: int = 1000) -> None:
-        self.slots, self.length = slots, length
-        self.log: list[Any] = []
-        self.open = threading.Event()
-        self.open.set()
-        self.reached = threading.Event()
-        self.poison: set[int] = set()
-
-    def _pass(self, *entry: Any) -> None:
-        self.log.append(entry)
-        self.reached.set()
-        assert self.open.wait(30)
-
-    def _row(self, token: int) -> torch.Tensor:
-        row = torch.zeros(10_000)
-        row[token + 1] = 1
-        return row
-
-    def read(self, slot: int, tokens: Sequence[int], start: int) -> torch.Tensor:
-        self._pass("read", slot, len(tokens), start)
-        if self.poison & set(tokens):
-            raise RuntimeError("poisoned")
-        return self._row(tokens[-1])
-
-    def step(
-        self, slots: Sequence[int], tokens: Sequence[int], places: Sequence[int]
-    ) -> torch.Tensor:
-        self._pass("step", tuple(slots), tuple(tokens), tuple(places))
-        if self.poison & set(tokens):
-            raise RuntimeError("poisoned")
-        return torch.stack([self._row(token) for token in tokens])
-
-    def copy(self, source: int, target: int, count: int) -> None:
-        self.log.append(("copy", source, target, count))
-
-    def close(self) -> None:
-        self.log.append(("closed",))
-
-    def steps(self) -> list[tuple[int, ...]]:
-        """Return which slots each step had."""
-        return [entry[1] for entry in self.log if entry[0] == "step"]
-
-
-class Listener:
-    """Someone who waits for an answer."""
-
-    def __init__(self, engine: Engine, prompt: Sequence[int], **options: Any) -> None:
-        self.engine = engine
-        self.arrived: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()
-        self.request = Request(prompt, options.pop("limit", 5), self.arrived.put, **options)
-        engine.submit(self.request)
-
-    def next(self) -> int | BaseException | None:
-        return self.arrived.get(timeout=30)
-
-    def answer(self) -> list[int]:
-        tokens: list[int] = []
-        while (item := self.next()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            tokens.append(item)
-        return tokens
-
-    def cancel(self) -> None:
-        self.engine.cancel(self.request)
-
-
-@pytest.fixture
-def engine() -> Iterator[Callable[..., Engine]]:
-    made: list[Engine] = []
-
-    def make(runner: Any, **options: Any) -> Engine:
-        made.append(Engine(runner, **options))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
 
 
 # Who runs, who waits
@@ -115,9 +22,13 @@ def engine() -> Iterator[Callable[..., Engine]]:
 def test_requests_join_and_leave_between_the_steps_of_others(engine: Any) -> None:
     runner = CountingRunner(slots=2)
     batch = engine(runner)
+    runner.open.clear()
     long = Listener(batch, [1, 2], limit=100)
+    assert runner.reached.wait(30)
+    short = Listener(batch, [50, 51], limit=3)
+    runner.open.set()
     assert long.next() == 3
-    assert Listener(batch, [50, 51], limit=3).answer() == [52, 53, 54]
+    assert short.answer() == [52, 53, 54]
     assert Listener(batch, [70, 71], limit=3).answer() == [72, 73, 74]
     assert long.answer() == list(range(4, 103))
     assert {(0,), (0, 1)} <= set(runner.steps())
@@ -336,133 +247,6 @@ def test_what_prompts_share_is_read_once_and_copied(engine: Any) -> None:
     assert Listener(batch, [*system, 7, 8], limit=1).answer() == [9]
     assert sum(entry[0] == "read" for entry in runner.log) == 7  # the last needed one step alone
     assert len(first.answer()) == 299
-
-
-# With a model
-
-
-@pytest.fixture(scope="module")
-def model() -> Any:
-    torch.manual_seed(0)
-    return GlmForCausalLM(
-        GlmConfig(
-            vocab_size=VOCABULARY,
-            hidden_size=16,
-            intermediate_size=24,
-            num_hidden_layers=2,
-            num_attention_heads=2,
-            num_key_value_heads=1,
-            head_dim=8,
-            initializer_range=0.5,
-            pad_token_id=0,
-            eos_token_id=1,
-        )
-    )
-
-
-def alone(model: Any, prompt: Sequence[int], limit: int) -> list[int]:
-    made = model.generate(
-        torch.tensor([list(prompt)]), max_new_tokens=limit, do_sample=False, eos_token_id=None
-    )
-    tokens: list[int] = made[0, len(prompt) :].tolist()
-    return tokens
-
-
-def test_answers_in_a_batch_are_those_of_each_alone(model: Any, engine: Any) -> None:
-    prompts = [
-        [7 + at % 50 for at in range(150)],
-        [3],
-        [9, 8, 7],
-        [7 + at % 50 for at in range(99)],
-    ]
-    expected = [alone(model, prompt, 12) for prompt in prompts]
-    batch = engine(SlotRunner(model, slots=3, length=400))
-    for _ in range(2):  # the second time out of what the slots still have
-        listeners = [Listener(batch, prompt, limit=12) for prompt in prompts]
-        assert [listener.answer() for listener in listeners] == expected
-
-
-@pytest.mark.parametrize("name", ["chatglm2-tiny", "chatglm3-tiny", "chatglm2-tiny-int4"])
-def test_golden_answers_are_the_same_in_a_batch(name: str, engine: Any) -> None:
-    folder = SHARED / name
-    if not folder.is_dir():
-        pytest.skip(f"the golden checkpoint {name} is not beside the repository")
-    reference = json.loads((folder / "reference.json").read_text())
-    glm = open_glm(
-        folder,
-        "chatglm3" if "chatglm3" in name else "chatglm2",
-        device=torch.device("cpu"),
-        dtype=torch.float32,
-    )
-    batch = engine(SlotRunner(glm, slots=4, length=512))
-    listeners = [Listener(batch, prompt, limit=24) for prompt in reference["prompts"]]
-    assert [listener.answer() for listener in listeners] == reference["greedy"]
-
-
-def test_model_with_a_sliding_window_answers_many_too(engine: Any) -> None:
-    torch.manual_seed(0)
-    config = MistralConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        sliding_window=8,
-        initializer_range=0.5,
-        pad_token_id=0,
-    )
-    mistral: Any = MistralForCausalLM(config)
-    prompts = [[7 + at % 50 for at in range(60)], [3, 4], [9, 8, 7]]
-    expected = [alone(mistral, prompt, 12) for prompt in prompts]
-    runner = runner_for(mistral, slots=2, length=200)
-    assert isinstance(runner, SingleRunner)
-    batch = engine(runner)
-    listeners = [Listener(batch, prompt, limit=12) for prompt in prompts]
-    assert [listener.answer() for listener in listeners] == expected
-
-
-def test_an_end_token_is_the_last(model: Any, engine: Any) -> None:
-    batch = engine(SlotRunner(model, slots=1, length=100))
-    expected = alone(model, [9, 8], 8)
-    tokens = Listener(batch, [9, 8], limit=8, ends=frozenset({expected[3]})).answer()
-    assert tokens == expected[: expected.index(expected[3]) + 1]
-
-
-def test_sampling_repeats_with_its_seed_whoever_else_is_there(model: Any, engine: Any) -> None:
-    batch = engine(SlotRunner(model, slots=3, length=100))
-
-    def sampled(seed: int | None) -> Listener:
-        return Listener(batch, [3], limit=20, temperature=2.0, seed=seed)
-
-    single = sampled(1).answer()
-    others = [sampled(2), sampled(None)]
-    assert sampled(1).answer() == single
-    assert [other.answer() for other in others] != [single, single]
-
-
-def test_sampling_follows_the_chances_that_the_model_gives() -> None:
-    from rag.models.engine import _sample
-
-    logits = torch.tensor([0.1, 0.6, 0.3]).log()
-    chance = torch.Generator().manual_seed(3)
-    drawn = [_sample(logits, 1.0, chance) for _ in range(3000)]
-    shares = [drawn.count(token) / 3000 for token in range(3)]
-    assert shares == pytest.approx([0.1, 0.6, 0.3], abs=0.05)
-
-
-def test_failure_in_a_step_does_not_spoil_the_next_request(model: Any, engine: Any) -> None:
-    batch = engine(SlotRunner(model, slots=1, length=100))
-
-    def fail(*_: Any) -> None:
-        raise RuntimeError("out of memory")
-
-    Listener(batch, [5, 6, 7]).answer()
-    hook = model.model.layers[1].register_forward_pre_hook(fail)
-    with pytest.raises(RuntimeError, match="out of memory"):
-        Listener(batch, [5, 6, 8]).answer()
-    hook.remove()
-    assert Listener(batch, [5, 6, 8]).answer() == alone(model, [5, 6, 8], 5)
 
 
 def test_tokens_are_given_one_by_one_and_leaving_them_ends_the_request(engine: Any) -> None:
