@@ -360,11 +360,13 @@ def _print(reply: Reply, as_json: bool) -> int:
 
 def _document(reply: Reply) -> Any:
     """Return a reply as the JSON that its verb promises."""
+    from bot.render import plain
+
     if reply.data is not None:
         return reply.data
     return {
         "outcome": reply.outcome,
-        "text": reply.text,
+        "text": plain(reply) if reply.nearest else reply.text,
         "language": reply.language,
         "model": reply.model,
         "citations": [asdict(citation) for citation in reply.citations],

@@ -143,6 +143,7 @@ class App:
         model = self.settings.chat_model
         max_bytes = self.settings.limits.upload_megabytes << 20
         both = (self.knowledge, self.talking)
+        whom = self.settings.answers.ask_whom
         handlers: list[Handler] = [
             Ask(
                 self.pipeline,
@@ -151,6 +152,7 @@ class App:
                 model=model,
                 history=self.settings.answers.history,
                 needs=both,
+                whom={"en": whom.en, "zh": whom.zh} if whom else None,
             ),
             Search(self.retriever, priority=self.priority, needs=[self.knowledge]),
             Summarise(

@@ -116,6 +116,8 @@ class Reply:
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     data: Any = None
     """The command's result as JSON, in the shape that the command line prints with `--json`."""
+    nearest: tuple[Citation, ...] = ()
+    """Of a refusal: a passage of each document that came nearest, to be looked at; no proof."""
 
 
 ReplyEvent = Status | Sources | ReplyChunk | Reply

@@ -27,7 +27,11 @@ PHRASES: dict[str, tuple[str, str]] = {
         "I can't find that in the documents.",
         "我在文档中找不到相关内容。",
     ),
-    "nearest": ("The nearest documents are: {documents}.", "最接近的文档是：{documents}。"),
+    "not_found_in": (
+        "I can't find that in the {documents} that I can search here.",
+        "我在这里可以查找的 {documents}中找不到相关内容。",
+    ),
+    "ask_whom": (" You could ask {whom}.", "可以问问{whom}。"),
     "no_documents": (
         "I don't know any documents here yet. Drop a file here or into a watched folder, "
         "and ask again.",

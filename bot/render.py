@@ -18,6 +18,7 @@ QUOTE_LENGTH: Final = 200
 _NAMES_SHOWN: Final = 3
 _EMPTY: Final = {"en": "There is nothing to say.", "zh": "没有可显示的内容。"}
 _SOURCES: Final = {"en": "Sources:", "zh": "来源："}
+_NEAREST: Final = {"en": "The nearest documents:", "zh": "最接近的文档："}
 _READING: Final = {"en": "Reading {}…", "zh": "正在阅读 {}…"}
 
 # Bidi overrides, zero-width characters, tags and fillers; the two joiners, the variation selectors
@@ -65,16 +66,19 @@ def shorten(text: str, length: int = QUOTE_LENGTH) -> str:
 
 def source_line(citation: Citation, language: Language) -> str:
     """Return a citation as one line: number, document, page, section and the quoted passage."""
-    chinese = language == "zh"
-    place = f"[{citation.number}] {_one_line(citation.document)}"
-    if citation.page is not None:
-        place += f"，第 {citation.page} 页" if chinese else f", p. {citation.page}"
-    if citation.section:
-        place += f" · {_one_line(citation.section)}"
+    place = place_line(citation, language)
     quote = shorten(citation.quote)
     if not quote:
         return place
-    return f"{place}：“{quote}”" if chinese else f"{place}: “{quote}”"
+    return f"{place}：“{quote}”" if language == "zh" else f"{place}: “{quote}”"
+
+
+def place_line(citation: Citation, language: Language) -> str:
+    """Return where a citation stands as one line: number, document, page and section."""
+    place = f"[{citation.number}] {_one_line(citation.document)}"
+    if citation.page is not None:
+        place += f"，第 {citation.page} 页" if language == "zh" else f", p. {citation.page}"
+    return f"{place} · {_one_line(citation.section)}" if citation.section else place
 
 
 def sources(citations: Iterable[Citation], language: Language) -> str:
@@ -82,6 +86,15 @@ def sources(citations: Iterable[Citation], language: Language) -> str:
     numbered = {citation.number: citation for citation in citations}
     lines = [source_line(numbered[number], language) for number in sorted(numbered)]
     return "\n".join([_SOURCES[language], *lines]) if lines else ""
+
+
+def listing(reply: Reply) -> str:
+    """Return what stands below a reply: its sources or, of a refusal, the nearest documents."""
+    if reply.nearest:
+        lines = [place_line(citation, reply.language) for citation in reply.nearest]
+        return "\n".join([_NEAREST[reply.language], *lines])
+    cited = reply.citations or [c for chunk in reply.chunks for c in chunk.citations]
+    return sources(cited, reply.language)
 
 
 def progress(status: Status) -> str:
@@ -118,8 +131,7 @@ def _ends_wide(sentence: str) -> bool:
 
 def plain(reply: Reply) -> str:
     """Return the whole reply as plain text, sources included; never empty."""
-    cited = reply.citations or [c for chunk in reply.chunks for c in chunk.citations]
-    parts = [body(reply), sources(cited, reply.language)]
+    parts = [body(reply), listing(reply)]
     return "\n\n".join(part for part in parts if part) or _EMPTY[reply.language]
 
 
@@ -194,8 +206,7 @@ def render(
     blocks: list[Block] = list(parse(text))
     while not whole and blocks and not isinstance(blocks[-1], Prose):
         blocks.pop()
-    cited = reply.citations or [c for chunk in reply.chunks for c in chunk.citations]
-    if listed and (lines := sources(cited, reply.language)):
+    if listed and (lines := listing(reply)):
         blocks.append(Prose((Span(lines),)))
     return pack(blocks or [Prose((Span(_EMPTY[reply.language]),))], escape, limit, tables=tables)
 

@@ -102,6 +102,13 @@ class SplitterSettings(Section):
     max_tokens: int = Field(250, ge=32, le=500)
 
 
+class Named(Section):
+    """What somebody or something is called in each language."""
+
+    en: str = Field(min_length=1)
+    zh: str = Field(min_length=1)
+
+
 class AnswerSettings(Section):
     """How questions are answered."""
 
@@ -113,6 +120,13 @@ class AnswerSettings(Section):
     first_token_seconds: float = Field(30, gt=0)
     timeout_seconds: float = Field(120, gt=0)
     keep_days: float = Field(30, gt=0)
+    ask_whom: Named | None = None
+    """Whom a refusal names; one name for both languages may be given as it is."""
+
+    @field_validator("ask_whom", mode="before")
+    @classmethod
+    def _in_both_languages(cls, whom: object) -> object:
+        return {"en": whom, "zh": whom} if isinstance(whom, str) else whom
 
 
 class LimitSettings(Section):

@@ -44,8 +44,9 @@ def event_from_json(values: dict[str, Any]) -> ReplyEvent:
     """Return the event of `event_to_json`'s values."""
     values = dict(values)
     kind = _KINDS[values.pop("event")]
-    if "citations" in values:
-        values["citations"] = tuple(Citation(**citation) for citation in values["citations"])
+    for field in ("citations", "nearest"):
+        if field in values:
+            values[field] = tuple(Citation(**citation) for citation in values[field])
     if "chunks" in values:
         values["chunks"] = tuple(
             ReplyChunk(chunk["text"], tuple(Citation(**c) for c in chunk["citations"]))

@@ -74,13 +74,15 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The end of the flow; a refusal has no sentences, only what came nearest."""
+    """The end of the flow; a refusal has no sentences, only what was searched in vain."""
 
     outcome: Literal["answer", "refusal"]
     language: Language
     timings_ms: dict[str, float] = field(default_factory=dict)
-    nearest: tuple[str, ...] = ()
-    """The documents that came nearest, best first, where the answer isn't in them."""
+    searched: int = 0
+    """Where the answer isn't found: how many documents were searched, all of them visible."""
+    nearest: tuple[Citation, ...] = ()
+    """And the best passage of each document that came nearest, best first."""
 
 
 Event = Found | Progress | Sentence | Finished
@@ -141,9 +143,8 @@ class RagPipeline:
             retrieval = await asyncio.to_thread(self._retrieve, question, audience, history)
             clock.mark("retrieve")
             hits = retrieval.hits
-            nearest = tuple(dict.fromkeys(hit.passage.document for hit in hits))
             if not hits or self._is_hopeless(retrieval):
-                yield Finished("refusal", language, clock.done(), nearest)
+                yield await asyncio.to_thread(self._refusal, language, hits, audience, clock)
                 return
             sources = number_sources(hits)
             yield Found(tuple(_whole(source) for source in sources))
@@ -168,7 +169,7 @@ class RagPipeline:
                     said += 1
                     yield Sentence(text, (citation,) if citation else ())
             if refused or not said:
-                yield Finished("refusal", language, clock.done(), nearest)
+                yield await asyncio.to_thread(self._refusal, language, hits, audience, clock)
             else:
                 yield Finished("answer", language, clock.done())
 
@@ -227,6 +228,17 @@ class RagPipeline:
     def _is_hopeless(self, retrieval: Retrieval) -> bool:
         confidence = retrieval.confidence
         return confidence is not None and confidence < self._limits.refuse_below
+
+    def _refusal(
+        self, language: Language, hits: Sequence[Hit], audience: Audience, clock: _Clock
+    ) -> Finished:
+        """Return the end of a question whose answer isn't found, with what was searched."""
+        searched = self._records.document_count(audience)
+        best: dict[str, Passage] = {}
+        for hit in hits:
+            best.setdefault(hit.passage.document_id, hit.passage)
+        nearest = [_whole(Source(number, each)) for number, each in enumerate(best.values(), 1)]
+        return Finished("refusal", language, clock.done(), searched, tuple(nearest))
 
     def _prompt(
         self,

@@ -242,6 +242,13 @@ class Records:
         with self._reading.connect() as connection:
             return connection.scalar(query.limit(1))
 
+    def document_count(self, audience: Audience) -> int:
+        """Return how many visible documents answer questions now."""
+        query = select(func.count()).select_from(document)
+        query = query.where(_visible(audience), document.c.live_version.is_not(None))
+        with self._reading.connect() as connection:
+            return int(connection.scalar(query) or 0)
+
     def knows_any(self, audience: Audience) -> bool:
         """Tell whether `sources` would list a document."""
         query = select(document.c.id).where(_visible(audience)).limit(1)

@@ -82,7 +82,7 @@ class ScriptedHandle:
             yield Reply("busy", "Many people are asking right now. Try again soon.", "en")
             return
         if "moon" in text:
-            yield Reply("refusal", "I can't find that in the documents.", "en", citations=(REMOTE,))
+            yield Reply("refusal", "I can't find that in the documents.", "en", nearest=(REMOTE,))
             return
         if "hostile" in text:
             hostile = Citation(1, HOSTILE, 1, HOSTILE, HOSTILE, 0, 1)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 from bot.conversations import Conversations, Said
-from bot.handlers.citing import replies
+from bot.handlers.citing import replies, whom_to_ask
 from bot.handlers.opening import opening
 from bot.loading import Loading
 from bot.messages import Citation, Language, Reply, ReplyEvent, Request, Sources, Status, Turn
@@ -39,12 +39,15 @@ class Ask:
         model: str,
         history: int,
         needs: Sequence[Loading],
+        whom: Mapping[Language, str] | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._records = records
         self._model = model
         self._history = history
         self._needs = needs
+        self._whom = whom
+        """Whom to ask what isn't in the documents, as each language calls them."""
         self._conversations = conversations
 
     def uses_chat_model(self, request: Request) -> bool:
@@ -71,17 +74,20 @@ class Ask:
             yield status
         yield Status(say(language, "searching"))
         if not await asyncio.to_thread(self._records.knows_any, audience):
-            yield Reply("refusal", say(language, "no_documents"), language, model=self._model)
+            text = say(language, "no_documents") + whom_to_ask(language, self._whom)
+            yield Reply("refusal", text, language, model=self._model)
             return
         history, follows = await self._earlier(request, audience)
         stream = self._pipeline.stream(question, audience, history)
         passages: tuple[Citation, ...] = ()
-        async with aclosing(replies(stream, language, self._model)) as events:
+        events = replies(stream, language, self._model, whom=self._whom)
+        async with aclosing(events):
             async for event in events:
                 if isinstance(event, Sources):
                     passages = event.citations
                 if isinstance(event, Reply):
-                    said = Said(question, event.text, event.outcome, event.model, passages)
+                    read = passages or event.nearest
+                    said = Said(question, event.text, event.outcome, event.model, read)
                     await self._conversations.remember(request, said, follows)
                 yield event
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 
 from bot import messages
 from bot.messages import Language, Reply, ReplyChunk, ReplyEvent, Sources, Status
-from bot.phrases import say
+from bot.phrases import counted, say
 from rag import citations
 from rag.pipeline import Event, Finished, Found, Progress, Sentence
 
@@ -26,9 +26,16 @@ def cited(citation: citations.Citation) -> messages.Citation:
 
 
 async def replies(
-    events: AsyncGenerator[Event, None], language: Language, model: str
+    events: AsyncGenerator[Event, None],
+    language: Language,
+    model: str,
+    *,
+    whom: Mapping[Language, str] | None = None,
 ) -> AsyncGenerator[ReplyEvent, None]:
-    """Yield a pipeline's events as the reply's; a refusal names the nearest documents."""
+    """Yield a pipeline's events as the reply's.
+
+    A refusal says what was searched, what came nearest and, where it is known, `whom` to ask.
+    """
     chunks: list[ReplyChunk] = []
     numbers: dict[tuple[str, int, int], int] = {}
     # Who stops listening stops the model too, at once.
@@ -44,7 +51,7 @@ async def replies(
                     chunks.append(_chunk(text if chunks else text.lstrip(), found, numbers))
                     yield chunks[-1]
                 case Finished():
-                    yield _reply(event, chunks, language, model)
+                    yield _reply(event, chunks, language, model, whom)
 
 
 def _chunk(
@@ -69,14 +76,31 @@ def _chunk(
     return ReplyChunk(text, tuple(numbered))
 
 
-def _reply(end: Finished, chunks: list[ReplyChunk], language: Language, model: str) -> Reply:
+def whom_to_ask(language: Language, whom: Mapping[Language, str] | None) -> str:
+    """Return the sentence that says whom to ask instead, behind its space; empty for nobody."""
+    return say(language, "ask_whom", whom=whom[language]) if whom else ""
+
+
+def _reply(
+    end: Finished,
+    chunks: list[ReplyChunk],
+    language: Language,
+    model: str,
+    whom: Mapping[Language, str] | None,
+) -> Reply:
     if end.outcome == "refusal":
         text = say(language, "not_found")
-        if end.nearest:
-            separator = "、" if language == "zh" else ", "
-            space = "" if language == "zh" else " "
-            text += space + say(language, "nearest", documents=separator.join(end.nearest))
-        return Reply("refusal", text, language, model=model, timings_ms=end.timings_ms)
+        if end.searched:
+            searched = counted(language, "documents", end.searched)
+            text = say(language, "not_found_in", documents=searched)
+        return Reply(
+            "refusal",
+            text + whom_to_ask(language, whom),
+            language,
+            model=model,
+            timings_ms=end.timings_ms,
+            nearest=tuple(map(cited, end.nearest)),
+        )
     shown = {citation.number: citation for chunk in chunks for citation in chunk.citations}
     return Reply(
         "answer",

@@ -47,6 +47,7 @@ EVENTS: list[ReplyEvent] = [
         "chat",
         {"total": 1.5},
         {"chunks": 3, "failed": [{"code": None}]},
+        (CITATION,),
     ),
 ]
 FULL = Request(

@@ -67,6 +67,18 @@ def test_a_reply_without_chunks_is_its_text() -> None:
     assert render(Reply("refusal", "I can't find that.", "en"), same, 100) == ["I can't find that."]
 
 
+def test_a_refusal_lists_the_nearest_documents_without_quoting_them() -> None:
+    near = (citation(1), Citation(2, "faq.md", None, None, "Ask Ann.", 0, 8))
+    assert plain(Reply("refusal", "I can't find that.", "en", nearest=near)) == (
+        "I can't find that.\n\nThe nearest documents:\n"
+        "[1] handbook.pdf, p. 3 · Leave > Sick leave\n[2] faq.md"
+    )
+    [message] = render(Reply("refusal", "找不到。", "zh", nearest=near), same, 1000)
+    assert message.endswith(
+        "最接近的文档：\n[1] handbook.pdf，第 3 页 · Leave > Sick leave\n[2] faq.md"
+    )
+
+
 @pytest.mark.parametrize("text", ["", "\u200b\u3164", " \n\t"])
 def test_a_reply_is_never_blank(text: str) -> None:
     for language in ("en", "zh"):

@@ -117,6 +117,9 @@ class CountlessRecords(Records):
     def passage_count(self, audience: Audience) -> int:
         return 100
 
+    def document_count(self, audience: Audience) -> int:
+        return 10
+
 
 def found(*texts: str, confidence: float | None = 1.0) -> Retrieval:
     """Return the retrieval of these passages, one a document: 1.txt, 2.txt and so on."""

@@ -164,8 +164,8 @@ class TestARefusal:
         desk = Desk(find=lambda query: retrieval, refuse_below=0.5)
         (event,) = await collect(desk.stream())
         assert isinstance(event, Finished)
-        assert event.outcome == "refusal"
-        assert event.nearest == tuple(hit.passage.document for hit in retrieval.hits)
+        assert (event.outcome, event.searched) == ("refusal", 10)
+        assert [each.quote for each in event.nearest] == [h.passage.text for h in retrieval.hits]
         assert desk.chat.asked == []
 
     async def test_is_left_to_the_model_where_there_is_too_little_to_tell(self) -> None:
@@ -180,7 +180,10 @@ class TestARefusal:
         events = await collect(desk.stream())
         assert [type(event) for event in events] == [Found, Finished]
         assert last(events).outcome == "refusal"
-        assert last(events).nearest == ("1.txt", "2.txt")
+        assert [(each.number, each.document) for each in last(events).nearest] == [
+            (1, "1.txt"),
+            (2, "2.txt"),
+        ]
 
     async def test_stops_the_model_at_once(self) -> None:
         desk = Desk(["I don't know. ", asyncio.Event()])

@@ -62,7 +62,7 @@ class DiscordSurface:
             texts = texts[:1]
         texts[0] = head + texts[0]
         *first, last = texts
-        citations = view.reply.citations if view.reply is not None else ()
+        citations = view.reply.citations or view.reply.nearest if view.reply is not None else ()
         below = buttons(request, view.reply, language, long=bool(first))
         return [
             *(Shown(text, language=language) for text in first),

@@ -82,7 +82,8 @@ def _under(request: Request, reply: Reply, *, share: bool) -> list[Block]:
     """Return the buttons under the end of a reply."""
     language = reply.language
     blocks: list[Block] = []
-    cited = reply.citations or [c for chunk in reply.chunks for c in chunk.citations]
+    of_chunks = [c for chunk in reply.chunks for c in chunk.citations]
+    cited = reply.citations or reply.nearest or of_chunks
     if buttons := citation_buttons(cited, language):
         blocks.append(_actions(buttons))
     if request.command in TEACHING and (forgets := _forgets(request, reply)):

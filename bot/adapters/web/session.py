@@ -101,7 +101,7 @@ class Exchange(BaseModel):
                 elif event.outcome != "answer" or not self.sentences:
                     self.sentences.clear()
                     self.text = event.text
-                self._cite(event.citations)
+                self._cite(event.citations or event.nearest)
 
     def _add(self, chunk: ReplyChunk) -> None:
         numbers = [citation.number for citation in chunk.citations]

@@ -115,6 +115,17 @@ def test_an_answer_without_sentences_keeps_its_text() -> None:
     assert exchange.answer == "Hello!"
 
 
+def test_a_refusal_has_the_nearest_documents_to_open() -> None:
+    session = Session()
+    exchange = Exchange.of("q")
+    exchange.apply(Reply("refusal", "I can't find that.", "en", nearest=(REMOTE,)))
+    session.open(exchange)
+    shown = conversation(session, ())
+    assert exchange.answer == "I can't find that."
+    assert REMOTE.document in shown
+    assert REMOTE.quote in shown
+
+
 def test_an_error_takes_the_place_of_what_was_said() -> None:
     exchange = Exchange.of("q")
     exchange.apply(ReplyChunk("One. ", (LEAVE,)))

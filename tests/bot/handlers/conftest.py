@@ -37,8 +37,12 @@ async def bot(
     chat: FakeChat,
     embeddings: FakeEmbeddings,
     parser: LineParser | None,
+    request: pytest.FixtureRequest,
 ) -> AsyncIterator[App]:
-    """A bot with the real store, an empty watched folder and uploads of at most 1 MB."""
+    """A bot with the real store, an empty watched folder and uploads of at most 1 MB.
+
+    The parameter, if there is one, has further settings of its answers.
+    """
     use(monkeypatch, chat=chat, embeddings=embeddings)
     if parser is not None:
         monkeypatch.setattr("bot.app.Sandbox", lambda **limits: parser)
@@ -48,7 +52,7 @@ async def bot(
         tmp_path,
         folders=[{"path": watched, "name": "watched"}],
         limits={"upload_megabytes": 1},
-        answers={"refuse_below": 0, "history": 2},
+        answers={"refuse_below": 0, "history": 2, **getattr(request, "param", {})},
     )
     async with opened(chosen) as app:
         yield app

@@ -5,6 +5,7 @@ import pytest
 from bot.app import App
 from bot.handlers.ask import exchanges
 from bot.messages import ReplyChunk, Sources, Status, Turn
+from bot.render import plain
 from rag.errors import ModelFailed, ModelMissing
 from rag.pipeline import Exchange
 from tests.bot.fakes import FakeChat, FakeEmbeddings, request
@@ -55,8 +56,53 @@ async def test_what_the_model_does_not_know_is_refused_with_the_nearest_document
     for text, language in (("How soon?", "en"), ("多久要报告？", "zh")):
         _, reply = await ask(request(text))
         assert (reply.outcome, reply.language) == ("refusal", language)
-        assert "laptops.md" in reply.text
+        assert [each.document for each in reply.nearest] == ["laptops.md"]
+        assert "laptops.md" in plain(reply)
         assert not reply.chunks
+        assert not reply.citations
+
+
+@pytest.mark.parametrize("text", ["How soon?", "多久要报告？"])
+async def test_a_refusal_counts_and_names_what_may_be_seen_and_nothing_else(
+    ask: Ask, send: Send, chat: FakeChat, text: str
+) -> None:
+    chat.answer = ""
+    await learn(ask, send)
+    for name, scope in (("here.md", "slack:E:T:C"), ("there.md", "slack:E:T:D")):
+        file = send(name, "A lost phone is reported too.\n")
+        await ask(request("", "upload", scope=scope, attachments=(file,)))
+    _, public = await ask(request(text))
+    _, here = await ask(request(text, audience=frozenset({"public", "slack:E:T:C"})))
+    assert ("1" in public.text, "2" in public.text) == (True, False)
+    assert "2" in here.text
+    assert {each.document for each in public.nearest} == {"laptops.md"}
+    assert {each.document for each in here.nearest} == {"laptops.md", "here.md"}
+
+
+async def test_what_a_refusal_showed_is_kept_for_its_rating(
+    bot: App, ask: Ask, send: Send, chat: FakeChat
+) -> None:
+    chat.answer = ""
+    await learn(ask, send)
+    asked = request("How soon?")
+    await ask(asked)
+    said = await bot.conversations.said(asked.platform, asked.id)
+    assert said is not None
+    assert said.documents == {"laptops.md"}
+
+
+@pytest.mark.parametrize(
+    "bot", [{"ask_whom": {"en": "the IT desk", "zh": "IT 服务台"}}], indirect=True
+)
+async def test_a_refusal_says_whom_to_ask(ask: Ask, send: Send, chat: FakeChat) -> None:
+    chat.answer = ""
+    _, nothing_known = await ask(request("How soon?"))
+    await learn(ask, send)
+    _, english = await ask(request("How soon?"))
+    _, chinese = await ask(request("多久要报告？"))
+    assert "the IT desk" in nothing_known.text
+    assert "the IT desk" in english.text
+    assert "IT 服务台" in chinese.text
 
 
 async def test_without_documents_here_a_question_is_refused(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from simcord.backend.models import Channel, Interaction, Message
 
 from bot.adapters.discord.surface import question_in, quote_of
-from bot.messages import Reply, Request
+from bot.messages import Citation, Reply, Request
 from bot.render import clean
 from rag.audience import Audience
 from tests.bot.inboxes import MemoryInbox
@@ -223,6 +223,20 @@ async def test_a_source_opens_for_the_one_who_asked_to_see_it(team: Team) -> Non
     request = team.handle.requests[-1]
     assert (request.command, request.text) == ("open", "handbook.pdf")
     assert request.options == {"start": 0, "end": 30}
+
+
+async def test_a_refusal_offers_the_nearest_documents_to_open(team: Team) -> None:
+    near = Citation(1, "travel.md", None, "Hotels", "EUR 140 a night.", 5, 21)
+    team.handle.scripts["ask"] = [Reply("refusal", "I can't find that.", "en", nearest=(near,))]
+    team.person.ask(team.channel, "What about ferries?")
+    thread = (await team.discord.until(lambda: team.discord.threads(team.channel)))[-1]
+    (refusal,) = await team.discord.until(
+        lambda: [m for m in team.discord.said(thread) if "travel.md" in m.content]
+    )
+    menu = refusal.components[0]["components"][0]
+    team.handle.scripts["open"] = [Reply("answer", "> EUR 140", "en")]
+    await team.shown(team.person.pick(refusal, menu["options"][0]["value"]), "EUR 140")
+    assert team.handle.requests[-1].options == {"start": 5, "end": 21}
 
 
 async def test_an_answer_is_stopped(team: Team) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bot.adapters.slack.work import Habits
 from bot.messages import Reply, ReplyChunk, ReplyEvent, Request, Status
-from tests.bot.adapters.slack.bot import ANSWER, GENERAL, Held, Start, finished, says
+from tests.bot.adapters.slack.bot import ANSWER, CITED, GENERAL, Held, Start, finished, says
 from tests.doubles.slack import SlackDouble
 
 
@@ -254,6 +254,23 @@ async def test_a_citation_opens_its_passage(slack: SlackDouble, start: Start) ->
     assert "Page 3" in texts
     assert "Ten days a year" in texts
     assert "mrkdwn" not in texts  # plain and rich text, where nothing is parsed
+
+
+async def test_a_refusal_offers_the_nearest_documents_to_open(
+    slack: SlackDouble, start: Start
+) -> None:
+    async def script(request: Request) -> AsyncIterator[ReplyEvent]:
+        if request.command == "open":
+            yield Reply("answer", "> Ten days", "en")
+        else:
+            yield Reply("refusal", "I can't find that.", "en", nearest=(CITED,))
+
+    bot = await start(script)
+    reply = await finished(slack, await slack.mention("And ferries?"), "handbook.pdf, p. 3")
+    await slack.click(reply, "cite:1")
+    await slack.until(lambda: slack.views)
+    [opened] = bot.asked("open")
+    assert (opened.text, opened.options) == ("handbook.pdf", {"start": 0, "end": 16})
 
 
 async def test_a_citation_that_is_gone_is_told(slack: SlackDouble, start: Start) -> None:
