@@ -34,7 +34,7 @@ def platforms(
             max_upload_bytes=settings.limits.upload_megabytes << 20,
             examples=settings.web.examples,
             ready=app.still_loading,
-            work=partial(_work, app.library.activity),
+            work=partial(work, app.library.activity),
             history_turns=settings.answers.history,
             say=say,
         )
@@ -94,7 +94,7 @@ def platforms(
     return runs
 
 
-def _work(activity: Activity, language: Language) -> Work | None:
+def work(activity: Activity, language: Language) -> Work | None:
     """Return what the page shows of long work; None if there is none and nothing is paused."""
     now = activity.now()
     if now is None:
