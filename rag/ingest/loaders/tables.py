@@ -38,10 +38,12 @@ def lines(
         while len(head) > 1 and _width(head[0]) == 1 and any(_width(row) > 1 for row in head[1:]):
             yield next(filter(None, head.pop(0)))
     names, skip = _names(head, header)
+    used: set[str] = set()
     for row in chain(head[skip:], stream):
+        used.update(name for name, value in zip(names, row, strict=False) if value)
         yield from _told(_cells(row, names))
-    if skip and len(head) == skip:  # a header and nothing below it is still text
-        yield "; ".join(filter(None, names))
+    if left := _listed(*(name for name in dict.fromkeys(names) if name not in used)):
+        yield left  # the name of an empty column is still text
 
 
 def _filled(rows: Iterable[Row], max_cells: int) -> Iterator[list[str]]:

@@ -171,6 +171,15 @@ def test_names_at_the_left_of_a_page_s_table_go_with_their_long_values() -> None
     assert all("Story" in text for _, text in passages(parsed) if "valve" in text)
 
 
+def test_name_of_an_empty_column_is_kept() -> None:
+    rows = [["Figure", "Marks", "Factor", "Total"], ["Eight", "", "2", ""], ["Change", "", "3", ""]]
+    assert parse(as_csv(rows), "form.tsv").text.split("\n") == [
+        "Figure: Eight; Factor: 2",
+        "Figure: Change; Factor: 3",
+        "Marks; Total",
+    ]
+
+
 def test_short_rows_stay_one_line_each() -> None:
     parsed = parse((FORMATS / "budget.ods").read_bytes(), "budget.ods")
     assert "部门: 研发; 金额: 1200" in parsed.text
