@@ -12,7 +12,7 @@ from langchain_core.documents.base import Blob
 
 from rag.ingest.loaders.code import CodeParser
 from rag.ingest.loaders.encodings import decode
-from rag.ingest.loaders.outline import Cell, Outline
+from rag.ingest.loaders.outline import Caption, Cell, Outline
 from rag.ingest.loaders.tables import lines
 
 _MAX_DEPTH = 4  # deeper keys become part of a line
@@ -66,7 +66,7 @@ def _told(value: Any, outline: Outline, level: int) -> Iterator[Document]:
         outline.block(_said(value))
 
 
-def _records(values: list[dict[str, Any]]) -> Iterator[str | Cell]:
+def _records(values: list[dict[str, Any]]) -> Iterator[str | Cell | Caption]:
     """Yield a row for each object, which names its keys, those of the objects inside too."""
     for value in values:
         cells = [_split(line) for key, inner in value.items() for line in _flat(key, inner)]

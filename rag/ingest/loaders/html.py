@@ -14,7 +14,7 @@ from lxml import etree, html
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders.encodings import decode
 from rag.ingest.loaders.inside import Inside
-from rag.ingest.loaders.outline import Cell, Outline, clean, flow
+from rag.ingest.loaders.outline import Caption, Cell, Outline, clean, flow
 from rag.ingest.loaders.tables import lines
 
 _CHARSET = re.compile(rb"""<meta[^>]{0,200}charset\s*=\s*["']?\s*([\w:.-]+)""", re.IGNORECASE)
@@ -263,7 +263,7 @@ def _is_data(table: Element) -> bool:
     return len(widths) > 1 and max(widths) > 1
 
 
-def _table_lines(table: Element) -> Iterator[str | Cell]:
+def _table_lines(table: Element) -> Iterator[str | Cell | Caption]:
     header = _has_header(table)
     if header is False:  # names stand at the left of their rows
         for row in _rows(table):

@@ -32,6 +32,13 @@ class Cell:
     """The same with the cell's text behind it."""
 
 
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What stands above a table's names and concerns all that is below: a unit, a period."""
+
+    text: str
+
+
 def clean(text: str) -> str:
     """Drop what nobody reads and fold white space; a line keeps its indentation."""
     text = _NOISE.sub("", _BREAK.sub("\n", text)).replace("\t", "    ")
@@ -82,13 +89,15 @@ class Outline:
         self.title: str | None = None
         """The section of what stands above every heading."""
         self._path: list[tuple[int, str]] = []
+        self._caption: str | None = None
         self._parts: list[str] = []
         self._tight = False
 
     @property
     def section(self) -> str | None:
         """The heading path of what is being gathered."""
-        return " > ".join(name for _, name in self._path) or self.title
+        path = " > ".join(name for _, name in self._path) or self.title
+        return " > ".join(filter(None, [path, self._caption])) or None
 
     def heading(self, level: int, text: str) -> Iterator[Document]:
         """Close the section before this heading and open the heading's own."""
@@ -110,8 +119,8 @@ class Outline:
         self._parts.append(text)
         self._tight = tight
 
-    def table(self, lines: Iterable[str | Cell]) -> Iterator[Document]:
-        """Add a table's lines as a block; a long cell is a section of its own in their midst."""
+    def table(self, lines: Iterable[str | Cell | Caption]) -> Iterator[Document]:
+        """Add a table's lines as a block; captions and long cells begin sections of their own."""
         block: list[str] = []
         for line in lines:
             if isinstance(line, str):
@@ -120,9 +129,16 @@ class Outline:
             self.block("\n".join(block))
             block = []
             yield from self.close()
+            if isinstance(line, Caption):
+                self._caption = line.text[:_HEADING_CHARACTERS]
+                block.append(line.text)
+                continue
             section = self.section
             yield document(line.text, section=f"{section} > {line.name}" if section else line.name)
         self.block("\n".join(block))
+        if self._caption:
+            yield from self.close()
+            self._caption = None
 
     def drop(self) -> None:
         """Forget what has been gathered, but not the headings."""

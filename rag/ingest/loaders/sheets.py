@@ -18,7 +18,7 @@ from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import packages
 from rag.ingest.loaders.limits import MAX_CELLS
 from rag.ingest.loaders.opendocument import check_password
-from rag.ingest.loaders.outline import Cell, Outline, placed
+from rag.ingest.loaders.outline import Caption, Cell, Outline, placed
 from rag.ingest.loaders.tables import lines
 
 
@@ -80,7 +80,7 @@ def _sheets(book: python_calamine.CalamineWorkbook) -> Iterator[Document]:
         yield from placed(told, page=number, pages=len(book.sheets_metadata))
 
 
-def _told(sheet: str, rows: Iterable[str | Cell]) -> Iterator[Document]:
+def _told(sheet: str, rows: Iterable[str | Cell | Caption]) -> Iterator[Document]:
     outline = Outline()
     outline.title = sheet
     yield from outline.table(rows)

@@ -8,14 +8,16 @@ goes by itself, under the names of its row and column.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice, pairwise
+from itertools import chain, islice, pairwise, takewhile
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders.limits import MAX_CELLS
-from rag.ingest.loaders.outline import Cell, flow
+from rag.ingest.loaders.outline import Caption, Cell, flow
 
 _PEEK = 20
+_GAP = 2  # empty rows above another table
 _LINE = 200  # tokens, as `_tokens` guesses them: a passage of the usual size holds more
 _LETTERS_A_TOKEN = 2
 _NAME = 60  # characters of a cell that stand for its row, and of a column's name
@@ -26,35 +28,76 @@ Row = Sequence[str]
 
 def lines(
     rows: Iterable[Row], *, header: bool | None = None, max_cells: int = MAX_CELLS
-) -> Iterator[str | Cell]:
+) -> Iterator[str | Cell | Caption]:
     """Yield "Column: value; Column: value" for each row; titles above the header stay lines.
 
-    `header` says whether the first row names the columns; None lets the table's look decide.
-    Raise `DocumentError(TOO_LARGE)` past `max_cells`.
+    `header` says whether the first row names the columns; None lets the table's look decide, and
+    find another table below two empty rows. Raise `DocumentError(TOO_LARGE)` past `max_cells`.
     """
     stream = _filled(rows, max_cells)
-    head = list(islice(stream, _PEEK))
-    if header is None:
-        while len(head) > 1 and _width(head[0]) == 1 and any(_width(row) > 1 for row in head[1:]):
-            yield next(filter(None, head.pop(0)))
-    names, skip = _names(head, header)
+    ahead = deque(islice(stream, _PEEK))
+    names: list[str] = []
     used: set[str] = set()
-    for row in chain(head[skip:], stream):
+    begun = False
+
+    def taken() -> list[str]:
+        ahead.extend(islice(stream, 1))
+        return ahead.popleft()[1]
+
+    while ahead:
+        if not begun or (header is None and ahead[0][0] >= _GAP):
+            titles, found, skip = _top([row for _, row in ahead], header)
+            if not begun or _are_others(found, names, list(ahead)[titles + skip :]):
+                if left := _unused(names, used):
+                    yield left
+                for _ in range(titles):
+                    yield next(filter(None, taken()))
+                tops = [taken() for _ in range(skip)]
+                if skip > 1:
+                    yield Caption(_listed(*tops[0]))  # what a merged name spans isn't always known
+                names, used, begun = found, set(), True
+                continue
+        row = taken()
         used.update(name for name, value in zip(names, row, strict=False) if value)
         yield from _told(_cells(row, names))
-    if left := _listed(*(name for name in dict.fromkeys(names) if name not in used)):
-        yield left  # the name of an empty column is still text
+    if left := _unused(names, used):
+        yield left
 
 
-def _filled(rows: Iterable[Row], max_cells: int) -> Iterator[list[str]]:
-    cells = 0
+def _filled(rows: Iterable[Row], max_cells: int) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows that have text, each with how many empty ones stand above it."""
+    cells = gap = 0
     for row in rows:
         cells += max(1, len(row))
         if cells > max_cells:
             raise DocumentError(DocumentCode.TOO_LARGE, f"more than {max_cells} cells")
         values = [flow(value) if value else "" for value in row]
         if any(values):
-            yield values
+            yield gap, values
+            gap = 0
+        else:
+            gap += 1
+
+
+def _top(head: list[list[str]], header: bool | None) -> tuple[int, list[str], int]:
+    """Return how many rows are titles, the columns' names, and how many rows those take."""
+    titles = 0
+    if header is None and any(_width(row) > 1 for row in head):
+        titles = next(number for number, row in enumerate(head) if _width(row) > 1)
+    return titles, *_names(head[titles:], header)
+
+
+def _are_others(found: Row, names: Row, below: Sequence[tuple[int, Row]]) -> bool:
+    """Tell whether a row of texts names another table's columns, and isn't one more row."""
+    own = chain(below[:1], takewhile(lambda row: row[0] < _GAP, below[1:]))
+    has_numbers = any(_NUMBER.fullmatch(value) for _, row in own for value in row)
+    repeated = len(set(found) & set(names) - {""})
+    return bool(found) and (has_numbers or 2 * repeated >= len(set(found) - {""}))
+
+
+def _unused(names: Row, used: set[str]) -> str:
+    """Return the names of empty columns, which are still text."""
+    return _listed(*(name for name in dict.fromkeys(names) if name not in used))
 
 
 def _width(row: Row) -> int:

@@ -180,6 +180,30 @@ def test_name_of_an_empty_column_is_kept() -> None:
     ]
 
 
+def test_second_table_of_a_sheet_has_its_own_names_and_period() -> None:
+    rows = []
+    for year, sales in (("H1 2023", "12"), ("H1 2022", "9")):
+        rows += [("In millions", "", year), ("", "Sales", "Profit"), ("",)]
+        rows += [("North", sales, "3"), ("South", sales, "2"), ("",), ("",)]
+    found = passages(parse(as_xlsx(rows), "sales.xlsx"))
+    assert {chunk.section for chunk, text in found if "Sales: 12" in text} == {
+        "Sheet > In millions; H1 2023"
+    }
+    assert {chunk.section for chunk, text in found if "Sales: 9" in text} == {
+        "Sheet > In millions; H1 2022"
+    }
+
+
+def test_rows_of_texts_below_empty_ones_are_still_rows() -> None:
+    people = [("Name", "Team"), ("Ann", "Red"), ("",), ("",), ("Bob", "Blue"), ("Cy", "Red")]
+    text = parse(as_xlsx(people), "people.xlsx").text
+    assert text.splitlines() == [
+        "Name: Ann; Team: Red",
+        "Name: Bob; Team: Blue",
+        "Name: Cy; Team: Red",
+    ]
+
+
 def test_short_rows_stay_one_line_each() -> None:
     parsed = parse((FORMATS / "budget.ods").read_bytes(), "budget.ods")
     assert "部门: 研发; 金额: 1200" in parsed.text
