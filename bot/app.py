@@ -17,6 +17,7 @@ from bot.dispatch import Dispatcher, Handler, Limits, Who, with_grants
 from bot.feedback import Feedback
 from bot.handlers.ask import Ask
 from bot.handlers.backup import BackUp, Restore
+from bot.handlers.case import AddCase
 from bot.handlers.explain import explain
 from bot.handlers.forget import Forget
 from bot.handlers.help import Help
@@ -44,6 +45,7 @@ from bot.models import (
     ocr,
     reranker,
 )
+from bot.regression import Regression
 from bot.settings import Settings, trigger
 from bot.writer import Writer
 from rag.errors import DocumentError, StoreUnavailable
@@ -80,6 +82,7 @@ class App:
         self.inbox = DurableInbox(self.writer, keep_seconds=kept)
         self.conversations = Conversations(self.writer, keep_seconds=kept)
         self.feedback = Feedback(self.writer)
+        self.regression = Regression(settings.data / "regression.jsonl")
         self.priority = Priority()
         self.fetcher = Fetcher()
         self.chat = chat_model(settings)
@@ -177,6 +180,7 @@ class App:
                 self.records,
                 self.conversations,
                 self.feedback,
+                self.regression,
                 needs=[self.knowledge],
             ),
             Index(
@@ -187,7 +191,8 @@ class App:
                 needs=[self.knowledge],
             ),
             Condition(self.records, model=model, parts=both, load=lambda: self.dispatcher.load),
-            Rate(self.conversations, self.feedback),
+            Rate(self.conversations, self.feedback, self.records),
+            AddCase(self.conversations, self.feedback, self.regression, self.records),
         ]
         return [*handlers, Help([handler.command for handler in handlers])]
 
@@ -293,6 +298,7 @@ def rights_of(settings: Settings) -> dict[str, Who]:
         "learn": chosen.teach,
         "forget": chosen.forget,
         "index": chosen.reindex,
+        "case": "admins",
     }
     return {
         command: who if isinstance(who, str) else frozenset(who)

@@ -99,6 +99,12 @@ class Conversations:
         )
         return _said(row) if row is not None else None
 
+    async def asker(self, platform: str, request: str) -> str | None:
+        """Return who asked, named as `slack:U012`, if the turn is still kept."""
+        query = select(turn.c.user).where(_this(platform, request))
+        user = await self._writer.read(lambda connection: connection.scalar(query))
+        return f"{platform}:{user}" if user is not None else None
+
     async def forget_person(self, person: str) -> None:
         """Delete what a person, named as `slack:U012`, has asked."""
         platform, _, user = person.partition(":")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, insert, select
+from sqlalchemy import Connection, Select, and_, delete, insert, select
 
 from bot.conversations import Said, columns, forget_rows
 from bot.messages import Citation, Request
@@ -64,9 +64,18 @@ class Feedback:
 
     async def ratings(self) -> list[Rating]:
         """Return every rating, oldest first."""
-        query = select(rating).order_by(rating.c.rated_at)
+        return await self._read(select(rating))
+
+    async def of(self, platform: str, reply: str) -> list[Rating]:
+        """Return what people think of one reply, oldest first."""
+        return await self._read(
+            select(rating).where(rating.c.platform == platform, rating.c.request == reply)
+        )
+
+    async def _read(self, query: Select[Any]) -> list[Rating]:
+        ordered = query.order_by(rating.c.rated_at)
         return await self._writer.read(
-            lambda connection: [_rating(row) for row in connection.execute(query).mappings()]
+            lambda connection: [_rating(row) for row in connection.execute(ordered).mappings()]
         )
 
     async def forget_person(self, person: str) -> None:

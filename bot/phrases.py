@@ -89,6 +89,15 @@ PHRASES: dict[str, tuple[str, str]] = {
         "That answer is too old to be rated.",
         "这个回答太久了，无法再评价。",
     ),
+    "case_added": ("Added to the regression file.", "已加入回归问题集。"),
+    "case_added_for": (
+        "Added to the regression file; the right document is {document}.",
+        "已加入回归问题集，正确的文档是 {document}。",
+    ),
+    "case_nothing": (
+        "Nobody has marked that answer as bad.",
+        "没有人把这个回答标记为不好。",
+    ),
     # Receipts
     "learned": (
         "{name}: {size}, ready",

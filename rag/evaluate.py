@@ -146,11 +146,15 @@ def figures(questions: Sequence[Question], results: Sequence[Result]) -> dict[st
     """Return rates from 0 to 1: recall and MRR at ten, and how the answers are.
 
     `contains` and `f1` are over all answerable questions, a refusal being a miss; `cited_right` is
-    the share of answered answerable questions whose first citation is of the right document.
+    the share of answered answerable questions whose first citation is of the right document. What
+    needs a document or an answer leaves questions without one out.
     """
     pairs = list(zip(questions, results, strict=True))
     answerable = [(q, r) for q, r in pairs if q.answerable]
-    ranks = [r.ranks["rank"] for _, r in answerable]
+    # Of a question from people's complaints nobody may know yet what is right.
+    placed = [(q, r) for q, r in answerable if q.document]
+    told = [(q, r) for q, r in answerable if q.answers]
+    ranks = [r.ranks["rank"] for _, r in placed]
     report: dict[str, Any] = {
         "questions": len(questions),
         "retrieval": {
@@ -162,13 +166,11 @@ def figures(questions: Sequence[Question], results: Sequence[Result]) -> dict[st
     }
     if any(r.outcome for _, r in pairs):
         unanswerable = [r for q, r in pairs if not q.answerable]
-        answered = [(q, r) for q, r in answerable if r.outcome == "answer"]
+        answered = [(q, r) for q, r in placed if r.outcome == "answer"]
         shown = [(q, r) for q, r in pairs if r.outcome == "answer"]
         report["answers"] = {
-            "contains": _mean(contains(r.text, q.answers) for q, r in answerable),
-            "f1": _mean(
-                max((f1(r.text, a) for a in q.answers), default=0.0) for q, r in answerable
-            ),
+            "contains": _mean(contains(r.text, q.answers) for q, r in told),
+            "f1": _mean(max(f1(r.text, a) for a in q.answers) for q, r in told),
             "refused_answerable": _mean(r.outcome == "refusal" for _, r in answerable),
             "refused_unanswerable": _mean(r.outcome == "refusal" for r in unanswerable),
             "cited_right": _mean(r.cited[:1] == (q.document,) for q, r in answered),

@@ -126,6 +126,13 @@ class ScriptedHandle:
         self.work = replace(self.work, paused=bool(request.options.get("pause")))
         yield Reply("answer", "", "en", data={"paused": self.work.paused})
 
+    async def _rate(self, request: Request) -> AsyncIterator[ReplyEvent]:
+        offer = {"reply": request.options["reply"], "documents": ["handbook.pdf"]}
+        yield Reply("answer", "Noted.", "en", data=offer)
+
+    async def _case(self, request: Request) -> AsyncIterator[ReplyEvent]:
+        yield Reply("answer", "Added.", "en")
+
     async def _forget(self, request: Request) -> AsyncIterator[ReplyEvent]:
         gone = next(row for row in self.documents if row["id"] == request.text)
         self.documents.remove(gone)

@@ -13,6 +13,7 @@ from bot.handlers.teach import OPERATOR, taught_by
 from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import counted, say
+from bot.regression import Regression
 from rag.audience import Audience
 from rag.fetch import is_address, page_name
 from rag.ingest.blobs import WEB
@@ -32,12 +33,13 @@ class Forget:
         records: Records,
         conversations: Conversations,
         feedback: Feedback,
+        regression: Regression,
         *,
         needs: Sequence[Loading],
     ) -> None:
         self._indexer = indexer
         self._records = records
-        self._said = (conversations, feedback)
+        self._said = (conversations, feedback, regression)
         self._needs = needs
 
     def uses_chat_model(self, request: Request) -> bool:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 from bot.conversations import Conversations
 from bot.feedback import Feedback
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import say
+from rag.audience import Audience
+from rag.records import Records
 
 _THUMBS = {"up": 1, "down": -1}
 
@@ -16,11 +19,13 @@ class Rate:
     """Handles `rate`: `options["reply"]` is the id of the request that was answered.
 
     `options["thumb"]` is `up` or `down`; `request.text` is a correction. One of them is enough.
+    An admin's thumbs-down is offered as a case of the regression file.
     """
 
     command = "rate"
 
-    def __init__(self, conversations: Conversations, feedback: Feedback) -> None:
+    def __init__(self, conversations: Conversations, feedback: Feedback, records: Records) -> None:
+        self._records = records
         self._conversations = conversations
         self._feedback = feedback
 
@@ -31,7 +36,7 @@ class Rate:
     async def handle(
         self, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
-        """Yield thanks."""
+        """Yield thanks; for an admin who is not content, with the documents that were read."""
         reply = str(request.options.get("reply", ""))
         thumb = _THUMBS.get(str(request.options.get("thumb")))
         correction = request.text.strip() or None
@@ -40,4 +45,9 @@ class Rate:
             yield Reply("error", say(language, "rated_nothing"), language)
             return
         await self._feedback.add(request, reply, said, thumb, correction)
-        yield Reply("answer", say(language, "rated"), language)
+        offer = None
+        if thumb == -1 and request.is_admin:
+            audience = Audience.of(request.audience)
+            seen = await asyncio.to_thread(self._records.known, said.documents, audience)
+            offer = {"reply": reply, "documents": sorted(seen)}
+        yield Reply("answer", say(language, "rated"), language, data=offer)

@@ -13,6 +13,7 @@ from bot.handlers.rate import Rate
 from bot.messages import Citation, Request
 from bot.migrations import upgrade
 from bot.writer import Writer
+from rag.records import Records
 from rag.schema import open_engine, reading
 from tests.bot.fakes import collect, request
 
@@ -25,6 +26,11 @@ def writer(tmp_path: Path) -> Iterator[Writer]:
     yield writer
     writer.close()
     engine.dispose()
+
+
+@pytest.fixture
+def records(writer: Writer) -> Records:
+    return Records(writer._engine)
 
 
 def said(question: str, *documents: str) -> Said:
@@ -114,9 +120,9 @@ def rated(of: Request, text: str = "", **options: Any) -> Request:
     return request(text, "rate", options={"reply": of.id, **options})
 
 
-async def test_a_rating_keeps_all_that_it_is_about(writer: Writer) -> None:
+async def test_a_rating_keeps_all_that_it_is_about(writer: Writer, records: Records) -> None:
     conversations, feedback = Conversations(writer), Feedback(writer, clock=lambda: 5.0)
-    handler = Rate(conversations, feedback)
+    handler = Rate(conversations, feedback, records)
     asked = request("Why?")
     await conversations.remember(asked, said("Why?", "a.md"))
     for order in (rated(asked, thumb="down"), rated(asked, "It is ten.")):
@@ -132,9 +138,11 @@ async def test_a_rating_keeps_all_that_it_is_about(writer: Writer) -> None:
     assert (rating.thumb, rating.correction) == (1, "It is ten.")
 
 
-async def test_what_is_not_known_or_says_nothing_is_not_a_rating(writer: Writer) -> None:
+async def test_what_is_not_known_or_says_nothing_is_not_a_rating(
+    writer: Writer, records: Records
+) -> None:
     conversations, feedback = Conversations(writer), Feedback(writer)
-    handler = Rate(conversations, feedback)
+    handler = Rate(conversations, feedback, records)
     asked = request("Why?")
     _, reply = await collect(handler.handle(rated(asked, thumb="up"), "en"))
     assert reply.outcome == "error"

@@ -115,6 +115,16 @@ def test_the_best_of_several_right_answers_counts() -> None:
     assert figures([asked], [result("a", 1, "answer", "two weeks")])["answers"]["f1"] == 1
 
 
+def test_what_nobody_knows_the_right_document_or_answer_of_is_no_miss() -> None:
+    questions = [question("a", "two weeks"), Question("b", "When?", (), "", True)]
+    results = [result("a", 1, "answer", "two weeks", "1.txt"), result("b", 0, "refusal")]
+    report = figures(questions, results)
+    assert report["retrieval"]["recall_at_1"] == 1
+    rates = report["answers"]
+    assert (rates["contains"], rates["f1"], rates["cited_right"]) == (1, 1, 1)
+    assert rates["refused_answerable"] == 0.5
+
+
 def test_without_answers_only_retrieval_is_reported() -> None:
     report = figures([question("a", "x")], [result("a", 2)])
     assert set(report) == {"questions", "retrieval"}

@@ -19,8 +19,8 @@ from bot.adapters.discord.requests import (
     to_command,
     to_requests,
 )
-from bot.adapters.discord.surface import question_in, quote_of
-from bot.adapters.discord.views import chosen, pressed
+from bot.adapters.discord.surface import case_offer, question_in, quote_of
+from bot.adapters.discord.views import chosen, pressed, view_of
 from bot.adapters.discord.words import word
 from bot.messages import Attachment, Event, Forbids, Reply, ReplyEvent, Request
 from bot.render import escape_discord, render
@@ -120,6 +120,9 @@ class Buttons:
                 case "rate":
                     options = {"thumb": about[0], "reply": about[1]}
                     await self._whisper(interaction, "rate", "", options)
+                case "case":  # a document's name may have slashes of its own
+                    name = "/".join(about[1:])
+                    await self._whisper(interaction, "case", name, {"reply": about[0]})
                 case "forget":
                     await self._forget(interaction, about[0])
                 case "keep" | "leave":
@@ -345,7 +348,7 @@ class Buttons:
     ) -> Reply:
         await interaction.response.defer(thinking=True, ephemeral=True)
         reply = await self._reply(interaction, command, text, options)
-        await self._tell(interaction, reply)
+        await self._tell(interaction, reply, rating=command == "rate")
         return reply
 
     async def _reply(
@@ -363,9 +366,16 @@ class Buttons:
         language = language_of(interaction)
         return Reply("error", word(language, "failed"), language)
 
-    async def _tell(self, interaction: discord.Interaction[Any], reply: Reply) -> None:
-        for text in render(reply, escape_discord, CONTENT_LIMIT):
+    async def _tell(
+        self, interaction: discord.Interaction[Any], reply: Reply, *, rating: bool = False
+    ) -> None:
+        texts = render(reply, escape_discord, CONTENT_LIMIT)
+        for text in texts[:-1]:
             await interaction.followup.send(text, ephemeral=True, suppress_embeds=True)
+        view = view_of(case_offer(reply)) if rating else None
+        await interaction.followup.send(
+            texts[-1], ephemeral=True, suppress_embeds=True, view=view or discord.utils.MISSING
+        )
 
     async def _place(self, interaction: discord.Interaction[Any]) -> Place:
         channel = await self._bot.known(interaction.channel)

@@ -18,6 +18,7 @@ from bot.render import clean, escape_discord, render, split
 
 CONTENT_LIMIT = 2000
 _QUOTED = 300
+_BUTTON_ID = 100
 _GENERATED = ("ask", "summarise")
 _UNESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _INVISIBLE = "\u200b"
@@ -108,6 +109,18 @@ def buttons(
         more = ("long",) if long else ()
         found.append(Button(word(language, "share"), "share", (request.id, *more)))
     return found
+
+
+def case_offer(reply: Reply) -> Shown:
+    """Return what makes a case of a thumbs-down, where it is offered; its ids fit Discord's."""
+    if not isinstance(reply.data, dict):
+        return Shown("", language=reply.language)
+    about = str(reply.data["reply"])
+    found = [Button(word(reply.language, "case"), "case", (about, ""))]
+    for name in reply.data["documents"]:
+        found.append(Button(word(reply.language, "case_for", name=name), "case", (about, name)))
+    fitting = tuple(button for button in found if len(button.id) <= _BUTTON_ID)
+    return Shown("", fitting, language=reply.language)
 
 
 def _is_generated(request: Request) -> bool:

@@ -8,6 +8,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "stop": ("Stop", "停止"),
     "again": ("Regenerate", "重新生成"),
     "share": ("Share to channel", "分享到频道"),
+    "case": ("Add to the regression file", "加入回归问题集"),
+    "case_for": ("Add it; right is {name}", "加入，正确的是 {name}"),
     "sources": ("Open a source…", "打开一处来源……"),
     "page": ("p. {page}", "第 {page} 页"),
     "forget": ("Forget {name}", "忘记 {name}"),

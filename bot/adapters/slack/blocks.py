@@ -19,6 +19,7 @@ PAGE_LIMIT: Final = 8000
 _TEXT_LIMIT: Final = 2900  # an edited text may have 4,000
 _MOST_CITED: Final = 10
 _MOST_FORGOTTEN: Final = 5
+_MOST_CASES: Final = 5
 GENERATED: Final = ("ask", "summarise")
 TEACHING: Final = ("upload", "remember", "learn")
 
@@ -183,6 +184,20 @@ def _forgets(request: Request, reply: Reply) -> list[Block]:
         }
         buttons.append(button)
     return buttons
+
+
+def case_offer(reply: Reply) -> list[Block]:
+    """Return thanks for a rating with buttons that make it a case; none where none is offered."""
+    if not isinstance(reply.data, dict):
+        return []
+    buttons: list[Block] = []
+    for document in ("", *reply.data["documents"][:_MOST_CASES]):
+        name = shorten(document, 50)
+        text = word(reply.language, "case_for" if document else "case", name=name)
+        value = json.dumps({"reply": reply.data["reply"], "document": document}, ensure_ascii=False)
+        if len(value) <= 2000:
+            buttons.append(_button(f"case:{len(buttons)}", text, value))
+    return [_rich(reply.text), _actions(buttons)]
 
 
 def _keep(request: Request, language: Language) -> Block:

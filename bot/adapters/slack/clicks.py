@@ -13,7 +13,7 @@ from bot.adapters.sheet import Refused, Unreachable
 from bot.adapters.slack import events
 from bot.adapters.slack.access import Team
 from bot.adapters.slack.api import FAILURES, SlackApi, reason, remember
-from bot.adapters.slack.blocks import Block, citation_modal
+from bot.adapters.slack.blocks import Block, case_offer, citation_modal
 from bot.adapters.slack.forms import (
     ask_about_form,
     ask_form,
@@ -81,6 +81,8 @@ class Clicks:
             self._start(self._cite(body, team))
         elif kind == "rate":
             self._start(self._rate(body, team))
+        elif kind == "case":
+            self._start(self._case(body, team))
         elif kind == "home_ask":
             self._start(self._home_form(body))
         elif kind == "share":
@@ -134,7 +136,15 @@ class Clicks:
         event = self._event(body, team, body["container"]["channel_id"])
         options = {"thumb": thumb, "reply": request}
         reply = await self._asked(event, body["user"]["id"], "rate", "", options=options)
-        await self._work.whisper(body.get("response_url"), reply.text)
+        await self._work.whisper(body.get("response_url"), reply.text, case_offer(reply))
+
+    async def _case(self, body: Body, team: Team) -> None:
+        about = json.loads(body["actions"][0]["value"])
+        event = self._event(body, team, body["container"]["channel_id"])
+        options = {"reply": about["reply"]}
+        user = body["user"]["id"]
+        reply = await self._asked(event, user, "case", about["document"], options=options)
+        await self._work.whisper(body.get("response_url"), reply.text, over=True)
 
     async def _ask_about(self, body: Body) -> None:
         language = await self._language(body["user"]["id"])

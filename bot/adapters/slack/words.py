@@ -12,6 +12,8 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "again": ("Regenerate", "重新生成"),
     "good": ("Good answer", "回答得好"),
     "bad": ("Bad answer", "回答不好"),
+    "case": ("Add to the regression file", "加入回归问题集"),
+    "case_for": ("Add it; right is {name}", "加入，正确的是 {name}"),
     "share": ("Share to channel", "分享到频道"),
     "forget": ("Forget {name}", "忘记 {name}"),
     "forget_sure": (

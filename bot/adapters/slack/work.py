@@ -12,7 +12,7 @@ from bot.adapters.delivery import Deliveries
 from bot.adapters.sheet import Refused, Unreachable
 from bot.adapters.slack.access import Access, Team
 from bot.adapters.slack.api import FAILURES, SlackApi, reason, remember
-from bot.adapters.slack.blocks import Page, home
+from bot.adapters.slack.blocks import Block, Page, home
 from bot.adapters.slack.events import team_of
 from bot.adapters.slack.requests import (
     UPLOAD,
@@ -248,11 +248,19 @@ class SlackWork:
                 payload["channel"], payload.get("thread"), payload["user"], escape_slack(reply.text)
             )
 
-    async def whisper(self, response_url: str | None, text: str, *, over: bool = False) -> None:
+    async def whisper(
+        self,
+        response_url: str | None,
+        text: str,
+        blocks: Sequence[Block] = (),
+        *,
+        over: bool = False,
+    ) -> None:
         """Tell something to the person alone who clicked; log if that isn't possible."""
         if response_url:
             try:
-                await whisper(self._api.client, response_url, escape_slack(text), over=over)
+                shown = escape_slack(text)
+                await whisper(self._api.client, response_url, shown, blocks, over=over)
             except (Refused, Unreachable) as error:
                 log.warning("a person could not be told: %s", error)
 

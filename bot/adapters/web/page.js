@@ -1,6 +1,6 @@
 // The bridge between the page's own HTML and Gradio's events. Gradio runs it once for each HTML
 // part, with `element`, `trigger`, `props`, `upload` and `watch`.
-const EVENTS = ['ask', 'regenerate', 'reset', 'summarise', 'forget', 'language', 'learn',
+const EVENTS = ['ask', 'regenerate', 'reset', 'rate', 'case', 'summarise', 'forget', 'language', 'learn',
   'pause', 'resume'];
 const send = (name, data) => { if (EVENTS.includes(name)) trigger(name, data); };
 const find = (selector) => element.querySelector(selector);

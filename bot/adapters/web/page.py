@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 from fastapi import FastAPI
@@ -161,6 +161,8 @@ class Page:
         self._conversation.ask(self._press, self._store, chat, **quiet)
         self._conversation.regenerate(self._again, self._store, chat, **quiet)
         self._conversation.reset(self._reset, self._store, chat, **quiet)
+        self._conversation.rate(self._rate, self._store, chat, **quiet)
+        self._conversation.case(self._case, self._store, chat, **quiet)
         for switch, press in (
             (self._documents.pause, self._pause),
             (self._documents.resume, self._resume),
@@ -300,6 +302,7 @@ class Page:
             session.language,
             history=session.history(self._history),
         )
+        exchange.request = asked.id
         async with aclosing(self._talk.answer(tab, asked)) as batches:
             async for events in batches:
                 for event in events:
@@ -310,6 +313,28 @@ class Page:
 
     async def _stop(self, request: gr.Request) -> None:
         await self._talk.stop(_tab(request))
+
+    async def _rate(self, stored: Any, request: gr.Request, event: gr.EventData) -> Updates:
+        return await self._judged(stored, request, "up" if event.thumb == "up" else "down", "")
+
+    async def _case(self, stored: Any, request: gr.Request, event: gr.EventData) -> Updates:
+        return await self._judged(stored, request, "", str(event.name))
+
+    async def _judged(
+        self, stored: Any, request: gr.Request, thumb: Literal["", "up", "down"], document: str
+    ) -> Updates:
+        """Rate the last exchange or, without a thumb, make it a case."""
+        tab, session = _tab(request), Session.restore(stored)
+        if not session.exchanges:
+            return {self._store: gr.skip()}
+        exchange = session.exchanges[-1]
+        options = {"reply": exchange.request} | ({"thumb": thumb} if thumb else {})
+        command = "rate" if thumb else "case"
+        asked = self._talk.request(command, document, tab, session.language, options=options)
+        exchange.judge(thumb, await self._talk.reply(asked))
+        if self._talk.answering(tab):  # the next question has been asked meanwhile
+            return {self._store: gr.skip()}
+        return self._chat(session)
 
     def _reset(self, stored: Any) -> Updates:
         session = Session(language=Session.restore(stored).language)

@@ -65,6 +65,13 @@ class Exchange(BaseModel):
     passages: list[Passage] = Field(default_factory=list)
     text: str = ""
     """The whole reply where it has no sentences of its own."""
+    request: str = ""
+    """The id that a rating names it by."""
+    thumb: Literal["", "up", "down"] = ""
+    cases: list[str] = Field(default_factory=list)
+    """Documents that may be named as right when it becomes a case; the first is none of them."""
+    rated: str = ""
+    """What the bot said to its rating."""
 
     @classmethod
     def of(cls, typed: str) -> Exchange:
@@ -78,6 +85,22 @@ class Exchange(BaseModel):
     def answer(self) -> str:
         """The answer's plain text."""
         return "".join(sentence.text for sentence in self.sentences) or self.text
+
+    @property
+    def ratable(self) -> bool:
+        """Whether it came from documents, and is kept for its rating."""
+        from_documents = bool(self.sentences or self.passages)
+        asked = self.command == "ask" and bool(self.request)
+        return asked and from_documents and self.outcome in ("answer", "refusal")
+
+    def judge(self, thumb: Literal["", "up", "down"], reply: Reply) -> None:
+        """Take in what came of a rating, or, without a thumb, of a case."""
+        self.rated = reply.text
+        if reply.outcome != "answer":
+            return
+        self.thumb = thumb or self.thumb
+        offer = reply.data if thumb and isinstance(reply.data, dict) else None
+        self.cases = ["", *offer["documents"]] if offer else []
 
     def again(self) -> Exchange:
         """Return the same question, unanswered."""

@@ -15,6 +15,11 @@ from bot.messages import Language
 _SHOWN = 300
 """Rows that the list of documents shows; a browser is slow with thousands."""
 
+_THUMB = (
+    '<svg viewBox="0 0 24 24" aria-hidden="true">'
+    '<path d="M3 10h3.5v10H3zM9 20V10l4-7.5c1.7 0 2.6 1.3 2.2 3L14.4 9H20l1 1.2-1.8 8.6L17.6 20z"/>'
+    "</svg>"
+)
 _ORDER = ("reading", "waiting", "failed", "ready")
 
 
@@ -199,7 +204,25 @@ def _tools(language: Language, exchange: Exchange, last: bool) -> str:
     return (
         f'<button type="button" data-action="regenerate">{say(language, "regenerate")}</button>'
         f'<button type="button" data-action="reset">{say(language, "clear")}</button>'
+        f"{_rating(language, exchange) if exchange.ratable else ''}"
     )
+
+
+def _rating(language: Language, exchange: Exchange) -> str:
+    thumbs = "".join(
+        f'<button type="button" class="thumb" data-action="rate" data-thumb="{thumb}" '
+        f'aria-label="{say(language, thumb)}" title="{say(language, thumb)}" '
+        f'aria-pressed="{_bool(exchange.thumb == thumb)}">{_THUMB}</button>'
+        for thumb in ("up", "down")
+    )
+    cases = "".join(
+        f'<button type="button" data-action="case" data-name="{escape(name)}">'
+        f"{escape(say(language, 'case_for', name=name) if name else say(language, 'case'))}"
+        "</button>"
+        for name in exchange.cases
+    )
+    rated = f'<span class="rated" role="status">{escape(exchange.rated)}</span>'
+    return f'<span class="thumbs" role="group">{thumbs}</span>{rated}{cases}'
 
 
 def place(language: Language, passage: Passage) -> str:

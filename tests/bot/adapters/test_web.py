@@ -126,6 +126,26 @@ def test_a_refusal_has_the_nearest_documents_to_open() -> None:
     assert REMOTE.quote in shown
 
 
+def test_a_thumbs_down_is_offered_as_a_case_until_it_is_one() -> None:
+    session = Session()
+    exchange = answered("q")
+    session.open(exchange)
+    assert "data-thumb" not in conversation(session, ())  # nothing is kept that could be rated
+    exchange.request = "web:1"
+    assert 'data-action="case"' not in conversation(session, ())
+    offer = {"reply": "web:1", "documents": [HOSTILE]}
+    exchange.judge("down", Reply("answer", "Noted.", "en", data=offer))
+    shown = conversation(session, ())
+    assert shown.count('data-action="case"') == 2
+    assert "Noted." in shown
+    assert HOSTILE not in shown
+    exchange.judge("", Reply("error", "Not now.", "en"))
+    assert conversation(session, ()).count('data-action="case"') == 2
+    exchange.judge("", Reply("answer", "Added.", "en"))
+    assert exchange.thumb == "down"
+    assert 'data-action="case"' not in conversation(session, ())
+
+
 def test_an_error_takes_the_place_of_what_was_said() -> None:
     exchange = Exchange.of("q")
     exchange.apply(ReplyChunk("One. ", (LEAVE,)))

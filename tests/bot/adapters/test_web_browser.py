@@ -280,6 +280,21 @@ async def test_a_reply_without_an_answer_says_what_it_is(
     await expect(page.locator(".label")).to_have_text(label)
 
 
+async def test_an_answer_is_rated_and_becomes_a_case(page: Page, bot: Bot) -> None:
+    await ask(page, "leave?")
+    await outcome(page, "answer")
+    await page.get_by_role("button", name="Bad answer").click()
+    await expect(page.locator(".rated")).to_have_text("Noted.")
+    await expect(page.get_by_role("button", name="Bad answer")).to_have_attribute(
+        "aria-pressed", "true"
+    )
+    await page.get_by_role("button", name="right is handbook.pdf").click()
+    await expect(page.locator(".rated")).to_have_text("Added.")
+    [asked], [rated], [case] = (bot.handle.asked(name) for name in ("ask", "rate", "case"))
+    assert rated.options == {"reply": asked.id, "thumb": "down"}
+    assert (case.text, case.options) == ("handbook.pdf", {"reply": asked.id})
+
+
 async def test_several_files_get_a_receipt_each(page: Page, bot: Bot) -> None:
     await page.locator("input[type=file]").set_input_files(
         [file("notes.md", b"# Notes"), file("空.txt", b""), file("big.bin", b"x" * (2 << 20))]

@@ -259,6 +259,20 @@ async def test_an_answer_is_rated(team: Team) -> None:
     assert request.options == {"thumb": "down", "reply": team.handle.requests[0].id}
 
 
+@pytest.mark.parametrize("name", ["handbook.pdf", "team/rules/leave.md"])
+async def test_an_admins_thumbs_down_becomes_a_case_on_one_click(team: Team, name: str) -> None:
+    _, answer = await team.answered()
+    asked = team.handle.requests[0].id
+    offer = {"reply": asked, "documents": [name, "long" * 30]}
+    team.handle.scripts["rate"] = [Reply("answer", "Noted.", "en", data=offer)]
+    team.handle.scripts["case"] = [Reply("answer", "Added.", "en")]
+    thanks = await team.shown(team.person.press(answer, "👎"), "Noted.")
+    assert len(thanks.components[0]["components"]) == 2
+    await team.shown(team.person.press(thanks, f"Add it; right is {name}"), "Added.")
+    added = team.handle.requests[-1]
+    assert (added.command, added.text, added.options) == ("case", name, {"reply": asked})
+
+
 async def test_an_answer_is_regenerated_in_its_place(team: Team) -> None:
     thread, answer = await team.answered()
     team.handle.scripts["ask"] = [Reply("answer", "Or 26.", "en")]

@@ -384,6 +384,30 @@ async def test_answers_can_be_rated(slack: SlackDouble, start: Start, value: str
     assert slack.responses[0]["response_type"] == "ephemeral"
 
 
+async def test_an_admins_thumbs_down_becomes_a_case_on_one_click(
+    slack: SlackDouble, start: Start
+) -> None:
+    async def script(request: Request) -> AsyncIterator[ReplyEvent]:
+        if request.command == "rate":
+            offer = {"reply": request.options["reply"], "documents": ["handbook.pdf"]}
+            yield Reply("answer", "Noted.", "en", data=offer)
+        elif request.command == "case":
+            yield Reply("answer", "Added.", "en")
+        else:
+            yield ANSWER
+
+    bot = await start(script)
+    reply = await finished(slack, await slack.mention("How many days?"))
+    asked = bot.asked()[0].id
+    await slack.click(reply, "rate", value=f"down {asked}")
+    await slack.until(lambda: slack.responses)
+    await slack.click(slack.responses[0], "case:1")
+    await slack.until(lambda: len(slack.responses) == 2)
+    [added] = bot.asked("case")
+    assert (added.text, added.options) == ("handbook.pdf", {"reply": asked})
+    assert slack.responses[1]["replace_original"] is True
+
+
 # Shortcuts
 
 
