@@ -24,7 +24,6 @@ from sqlalchemy import (
     exists,
     func,
     select,
-    tuple_,
     update,
 )
 
@@ -45,7 +44,6 @@ from rag.schema import (
 )
 
 _UNERASED = "unerased"
-_place = tuple_(document.c.name, document.c.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +99,12 @@ class Ledger:
         return next(iter(self._standings(document.c.id == document_id)), None)
 
     def standings(self, source: str | None = None) -> Iterator[Standing]:
-        """Yield how the documents of a source, or all, stand, by name."""
+        """Yield how the documents of a source, or all, stand, by id."""
         within = document.c.source == source if source else document.c.source != FORGOTTEN
-        last = ("", "")
-        while page := self._standings(and_(within, _place > last), 500):
+        last = ""
+        while page := self._standings(and_(within, document.c.id > last), 500):
             yield from page
-            last = (page[-1].address.name, page[-1].id)
+            last = page[-1].id
 
     def passages(self, source: str, scope: str) -> int:
         """Return how many passages of a source's documents answer."""
@@ -401,7 +399,7 @@ class Ledger:
             .outerjoin(version, version.c.id == document.c.live_version)
             .outerjoin(content, content.c.key == version.c.content)
             .where(condition, document.c.source != FORGOTTEN)
-            .order_by(document.c.name, document.c.id)
+            .order_by(document.c.id if limit else document.c.name)
             .limit(limit)
         )
         with self._reading.connect() as connection:
