@@ -140,7 +140,7 @@ class RagPipeline:
         with self._priority.question():
             clock = _Clock()
             language = language_of(question)
-            retrieval = await asyncio.to_thread(self._retrieve, question, audience, history)
+            retrieval = await asyncio.to_thread(self.retrieve, question, audience, history)
             clock.mark("retrieve")
             hits = retrieval.hits
             if not hits or self._is_hopeless(retrieval):
@@ -214,9 +214,10 @@ class RagPipeline:
                     yield Sentence(sentence, (citation,) if citation else ())
             yield Finished("answer" if said else "refusal", language, clock.done())
 
-    def _retrieve(
-        self, question: str, audience: Audience, history: Sequence[Exchange]
+    def retrieve(
+        self, question: str, audience: Audience, history: Sequence[Exchange] = ()
     ) -> Retrieval:
+        """Return what a question finds, by what came before it where that helps; blocking."""
         limit = self._limits.passages
         retrieval = self._retriever.retrieve(question, audience, limit=limit)
         if self._is_hopeless(retrieval) and history:
