@@ -116,44 +116,71 @@ def _row_kernel(
 @triton.jit
 def _packed_kernel(
     x, weight, scale, bias, residual, out, count, rows, cols,
-    BITS: tl.constexpr, BIAS: tl.constexpr, RESIDUAL: tl.constexpr,
+    BITS: tl.constexpr, BIAS: tl.constexpr, RESIDUAL: tl.constexpr, SHARES: tl.constexpr,
     BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
 ):  # fmt: skip
-    """Multiply all rows of x by BN rows of a quantised matrix; BK columns at a time."""
+    """Multiply all rows of x by BN rows of a quantised matrix; BK columns at a time.
+
+    For int4 x has its even columns before its odd ones, [2, count, cols / 2]. Where a matrix is cut
+    into SHARES by its columns, `out` takes what each gives: [SHARES, count, rows] of float32.
+    """
     row = tl.program_id(0) * BN + tl.arange(0, BN)
     at = tl.arange(0, BM)
     live, there = row < rows, at < count
     BYTES: tl.constexpr = BK * BITS // 8
     width = cols * BITS // 8
+    share = tl.cdiv(tl.cdiv(width, BYTES), SHARES) * BYTES
+    start = tl.program_id(1) * share
     sums = tl.zeros([BM, BN], tl.float32)
-    for first in range(0, cols, BK):
-        col = first + tl.arange(0, BK)
-        byte = first * BITS // 8 + tl.arange(0, BYTES)
-        value = tl.load(
-            x + at[:, None] * cols + col[None, :],
-            mask=there[:, None] & (col < cols)[None, :],
-            other=0.0,
-        )
+    for first in range(start, tl.minimum(start + share, width), BYTES):
+        byte = first + tl.arange(0, BYTES)
+        place = at[:, None] * width + byte[None, :]
+        inside = there[:, None] & (byte < width)[None, :]
+        value = tl.load(x + place, mask=inside, other=0.0)
         packed = tl.load(
             weight + row[:, None] * width + byte[None, :],
             mask=live[:, None] & (byte < width)[None, :],
             other=0,
         )
         if BITS == 4:
-            even = (packed >> 4).to(tl.float32).to(tl.bfloat16)
-            odd = ((packed << 4).to(tl.int8) >> 4).to(tl.float32).to(tl.bfloat16)
-            matrix = tl.interleave(even, odd)
+            # A weight's bits become a bfloat16's mantissa, its sign bit flipped: 136 too much.
+            pair = packed.to(tl.int16)
+            even = ((((pair >> 4) & 15) ^ 8) | 0x4300).to(tl.bfloat16, bitcast=True) - 136.0
+            odd = (((pair & 15) ^ 8) | 0x4300).to(tl.bfloat16, bitcast=True) - 136.0
+            sums = tl.dot(value, tl.trans(even.to(tl.bfloat16)), sums)
+            value = tl.load(x + count * width + place, mask=inside, other=0.0)
+            sums = tl.dot(value, tl.trans(odd.to(tl.bfloat16)), sums)
         else:
-            matrix = packed.to(tl.float32).to(tl.bfloat16)
-        sums = tl.dot(value, tl.trans(matrix), sums)
+            sums = tl.dot(value, tl.trans(packed.to(tl.float32).to(tl.bfloat16)), sums)
     sums *= tl.load(scale + row, mask=live, other=0.0).to(tl.float32)[None, :]
-    if BIAS:
-        sums += tl.load(bias + row, mask=live, other=0.0).to(tl.float32)[None, :]
     place = at[:, None] * rows + row[None, :]
     inside = there[:, None] & live[None, :]
+    if SHARES > 1:
+        tl.store(out + tl.program_id(1) * count * rows + place, sums, mask=inside)
+    else:
+        if BIAS:
+            sums += tl.load(bias + row, mask=live, other=0.0).to(tl.float32)[None, :]
+        if RESIDUAL:
+            sums += tl.load(residual + place, mask=inside, other=0.0).to(tl.float32)
+        tl.store(out + place, sums.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _sum_kernel(
+    shares, bias, residual, out, size, rows,
+    BIAS: tl.constexpr, RESIDUAL: tl.constexpr, SHARES: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Add up what the shares of a matrix have given, the bias and the residual."""
+    at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = at < size
+    sums = tl.zeros([BLOCK], tl.float32)
+    for share in tl.static_range(SHARES):
+        sums += tl.load(shares + share * size + at, mask=inside, other=0.0)
+    if BIAS:
+        sums += tl.load(bias + at % rows, mask=inside, other=0.0).to(tl.float32)
     if RESIDUAL:
-        sums += tl.load(residual + place, mask=inside, other=0.0).to(tl.float32)
-    tl.store(out + place, sums.to(out.dtype.element_ty), mask=inside)
+        sums += tl.load(residual + at, mask=inside, other=0.0).to(tl.float32)
+    tl.store(out + at, sums.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -347,12 +374,21 @@ class Matrix:
             result = functional.linear(x, self.unpacked(x.dtype), self.bias)
             return result if residual is None else result + residual
         out = torch.empty(count, self.rows, dtype=x.dtype, device=x.device)
-        bm, bn, bk, warps, stages = packed_shape(count, self.rows, self.bits)
-        _packed_kernel[(triton.cdiv(self.rows, bn),)](
-            x, self.weight, self.scale, self.bias, residual, out, count, self.rows, self.cols,
-            BITS=self.bits, BIAS=self.bias is not None, RESIDUAL=residual is not None,
-            BM=bm, BN=bn, BK=bk, num_warps=warps, num_stages=stages,
+        bm, bn, bk, warps, stages, shares = packed_shape(count, self.bits)
+        if self.bits == 4:  # even columns apart from odd ones, as the kernel unpacks them
+            x = x.view(count, -1, 2).permute(2, 0, 1).contiguous()
+        parts = out
+        if shares > 1:
+            parts = torch.empty(shares, count, self.rows, dtype=torch.float32, device=x.device)
+        added = {"BIAS": self.bias is not None, "RESIDUAL": residual is not None, "SHARES": shares}
+        _packed_kernel[(triton.cdiv(self.rows, bn), shares)](
+            x, self.weight, self.scale, self.bias, residual, parts, count, self.rows, self.cols,
+            BITS=self.bits, BM=bm, BN=bn, BK=bk, num_warps=warps, num_stages=stages, **added,
         )  # fmt: skip
+        if shares > 1:
+            _sum_kernel[(triton.cdiv(out.numel(), 1024),)](
+                parts, self.bias, residual, out, out.numel(), self.rows, BLOCK=1024, **added
+            )
         return out
 
     def unpacked(self, dtype: torch.dtype) -> torch.Tensor:
@@ -367,14 +403,14 @@ class Matrix:
 def row_shape(rows: int, cols: int, bits: int) -> tuple[int, int, int]:
     """Return (rows, columns, warps) of a program that multiplies one row, as measured on an H100;
     columns in elements, of a quantised matrix in words of 32 bits."""
-    if bits == 16:
-        return 4, 1024, 4
-    return 4, 512, 4
+    return (4, 512, 4) if bits == 16 else (8, 256, 4)
 
 
-def packed_shape(count: int, rows: int, bits: int) -> tuple[int, int, int, int, int]:
-    """Return (count, rows, columns, warps, stages) of a program of the packed kernel."""
-    return max(16, triton.next_power_of_2(count)), 32, 128, 4, 3
+def packed_shape(count: int, bits: int) -> tuple[int, int, int, int, int, int]:
+    """Return (count, rows, columns, warps, stages) of a program of the packed kernel, and into how
+    many shares the columns are cut, as measured on an H100."""
+    most = max(16, triton.next_power_of_2(count))
+    return most, 64, 128, 4, 3 if bits == 4 else 4, 4
 
 
 def rms_norm(x: torch.Tensor, weight: torch.Tensor, epsilon: float) -> torch.Tensor:

@@ -120,7 +120,7 @@ def test_a_new_bot_from_the_first_document_to_none(cli: CLI, tmp_path: Path) -> 
     gone = cli("forget", "laptops.md", "--json")
     assert gone.code == 0
     counts = {"versions": 1, "chunks": 1, "rows": 1, "files": 0}
-    assert gone.json == {"document": "laptops.md", **counts, "verified": True}
+    assert gone.json == {"document": "laptops.md", **counts, "verified": True, "erased": True}
     assert cli("sources", "--json").json == []
 
     refused = cli("ask", "How soon is a lost laptop reported?", "--json")
