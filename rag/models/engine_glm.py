@@ -215,7 +215,7 @@ def _layer(layer: Any) -> _Layer:
 
 def _matrix(layers: Sequence[Any]) -> Any:
     """Return linear layers as one matrix; their weights become views of its."""
-    from rag.models.engine_kernels import Matrix
+    from rag.models.engine_matrix import Matrix
 
     bits = getattr(layers[0], "bits", 16)
     weight = _joined(layers, "weight")

@@ -121,7 +121,7 @@ class QuantisedLinear(nn.Module):
             return functional.linear(inputs, weights, self.bias)
         flat = inputs.reshape(-1, self.in_features)
         if self.prepared == "triton":
-            from rag.models.engine_kernels import Matrix
+            from rag.models.engine_matrix import Matrix
 
             matrix = Matrix(self.weight, self.weight_scale, self.bias, self.bits)
             return matrix(flat).view(*inputs.shape[:-1], self.out_features)
