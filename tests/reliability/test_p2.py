@@ -158,8 +158,10 @@ async def test_p2_downloads(ask: Ask, bot: App, log: io.StringIO) -> None:
 
         downloads["slack"] = fail
         attached = (Attachment(said, 3, f"https://files.slack.com/{said}?t={TOKEN}"),)
-        asked = request("", case.chance.choice(("upload", "remember", "summarise")))
-        _, reply = await ask(request("", asked.command, platform="slack", attachments=attached))
+        command = case.chance.choice(("upload", "remember", "summarise"))
+        # Each by somebody else in a place of their own, so that no limit comes between.
+        who = {"platform": "slack", "user": f"U{case.number}", "scope": f"slack:-:T:C{case.number}"}
+        _, reply = await ask(request("", command, attachments=attached, **who))
         assert reply.outcome == "error"
         clean(log, said, anything=False)  # a receipt alone may tell
 
