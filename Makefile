@@ -25,7 +25,7 @@ test: $(VENV)/ready-for-tests
 	$(BIN)/mypy || $(call fail, mypy found what it names above: correct it.)
 	$(BIN)/lint-imports || $(call fail, An import crosses a border of .importlinter: move the code.)
 	$(BIN)/python -m bot models pull
-	HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --cov --cov-report=term:skip-covered \
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered \
 	    || $(call fail, A test failed: its name and reason are above.)
 
 # Every case of every row, or of those named: make reliability ROWS="D1 or I3". It goes on where it was.

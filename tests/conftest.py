@@ -1,4 +1,4 @@
-"""How `make test` shares the tests out between processes: `pytest -n 2 --dist loadgroup`."""
+"""In what order the tests run."""
 
 from __future__ import annotations
 
@@ -7,12 +7,6 @@ from pathlib import Path
 import pytest
 
 E2E = Path(__file__).parent / "e2e"
-
-
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Keep a file's tests together, for what they share, and all that load the embedded models."""
-    group = "e2e" if E2E in item.path.parents else str(item.path)
-    item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.hookimpl(trylast=True)  # after the tests were shuffled
