@@ -21,6 +21,8 @@ class EmbeddedModel(Section):
     """A model of the manifest, fetched by `teamglm models pull`."""
 
     provider: Literal["embedded"]
+    threads: PositiveInt | None = None
+    """Processor cores that a chat model computes on; None means all."""
 
 
 class GgufModel(Section):
@@ -29,6 +31,8 @@ class GgufModel(Section):
     provider: Literal["gguf"]
     path: Path
     context_window: PositiveInt = 4096
+    threads: PositiveInt | None = None
+    """Processor cores that it computes on; None means all."""
 
 
 class LocalModel(Section):

@@ -71,19 +71,25 @@ def chat_model(settings: Settings) -> Chat:
     name = settings.chat_model
     length = settings.answers.max_tokens
     match model_settings(settings, name):
-        case EmbeddedModel():
+        case EmbeddedModel(threads=threads):
             from rag.models.llamacpp import LlamaCppChat
 
             entry = load_manifest().get(name)
             if entry is None or entry.role != "chat":
                 raise SettingsError(f"{name} is not an embedded chat model: see `models list`.")
             path = target(entry, cache_of(settings))
-            return LlamaCppChat(model_path=path, name_shown=name, max_tokens=length)
-        case GgufModel(path=path, context_window=window):
+            return LlamaCppChat(
+                model_path=path, name_shown=name, max_tokens=length, threads=threads
+            )
+        case GgufModel(path=path, context_window=window, threads=threads):
             from rag.models.llamacpp import LlamaCppChat
 
             return LlamaCppChat(
-                model_path=path, name_shown=name, max_tokens=length, context_window=window
+                model_path=path,
+                name_shown=name,
+                max_tokens=length,
+                context_window=window,
+                threads=threads,
             )
         case ChatGlmModel(template=template) as local:
             from rag.models.chatglm import ChatGLM

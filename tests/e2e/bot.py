@@ -122,11 +122,16 @@ class Bot:
         self._config = folder / "config.yaml"
         self._prefix = prefix
         ours = ("SLACK_", "DISCORD_", "OPENAI_", "TEAMGLM_")
+        # Several bots compute at once here: threads that wait for each other would take every core.
         self._environment = {
-            key: value
-            for key, value in os.environ.items()
-            if key == "TEAMGLM_CACHE" or not key.startswith(ours)
-        } | dict(environment or {})
+            **{
+                key: value
+                for key, value in os.environ.items()
+                if key == "TEAMGLM_CACHE" or not key.startswith(ours)
+            },
+            "OMP_NUM_THREADS": "1",
+            **(environment or {}),
+        }
         if knowledge:
             shutil.copytree(knowledge, self.watched)
         else:
@@ -135,7 +140,9 @@ class Bot:
         watched = {"path": "watched", "scope": "public", "schedule": "every 1 second"}
         # A machine that does other things besides needs longer to begin.
         slow = {"answers": {"first_token_seconds": PATIENCE}}
-        self.set(**{"folders": [watched], "web": {"port": self.port}, **slow, **changes})
+        one = {"qwen2.5-coder-1.5b": {"provider": "embedded", "threads": 1}}
+        places = {"folders": [watched], "web": {"port": self.port}, "models": one}
+        self.set(**{**places, **slow, **changes})
 
     def set(self, **changes: Any) -> None:
         """Change the config: keys, or keys of its sections; a start after this heeds it."""
