@@ -97,6 +97,11 @@ class Library:
             records, self.index, wanted, embedder_key=wanted.key, reranker=reranker
         )
 
+    def begin(self) -> None:
+        """Let the model that serves open meanwhile, where it can."""
+        if self.records.embedder() in (None, self.model.key):
+            self.model.begin()
+
     def open(self) -> None:
         """Open the model and the index, and make whole what a crash left; blocking."""
         serving = self.records.embedder()

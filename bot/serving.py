@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -35,8 +36,8 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
     app = App(settings, downloads)
     app.claim()
     try:
+        app.library.begin()  # first, because the embeddings' process takes longest to start
         async with asyncio.TaskGroup() as tasks:
-            # First, because the embeddings' process takes longest to start.
             tasks.create_task(_load(app, say))
             tasks.create_task(LocalApi(app.dispatcher.handle, settings.data / ADDRESS_FILE).run())
             for adapter_run in platforms(app, downloads, say):
@@ -67,7 +68,10 @@ async def _load(app: App, say: Callable[[str], None]) -> None:
     """Open the slow parts; what can't be opened is said, and answered with, until it can."""
     started = time.monotonic()
     parts = (app.knowledge.ready(), app.talking.ready())
-    for outcome in await asyncio.gather(*parts, return_exceptions=True):
+    outcomes = await asyncio.gather(*parts, return_exceptions=True)
+    gc.freeze()  # what is loaded stays
+    gc.enable()
+    for outcome in outcomes:
         if isinstance(outcome, TeamglmError):
             say(str(outcome))
         elif isinstance(outcome, BaseException):

@@ -27,6 +27,9 @@ class EmbeddingModel(Embeddings):
     def dimension(self) -> int:
         """Numbers in a vector, once it is loaded."""
 
+    def begin(self) -> None:
+        """Let it open meanwhile where it can, as in another process; `load` waits for that."""
+
     @abstractmethod
     def load(self) -> None:
         """Open it; blocking. Raise `ModelMissing` or `ModelFailed`."""

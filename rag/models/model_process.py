@@ -7,10 +7,11 @@ in the bot's process every message would wait for that.
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
@@ -28,7 +29,7 @@ class Loadable(Protocol):
 
 
 class ModelProcess:
-    """A model in a child process: `open` starts it, and it ends with this process or `close`.
+    """A model in a child process: `begin` or `open` starts it, and it ends with this or `close`.
 
     A child that dies fails the call that it was at; the next call starts another. `what` names the
     model in sentences, and `make` is called in the child and must be picklable.
@@ -38,14 +39,20 @@ class ModelProcess:
         self._what = what
         self._make = make
         self._child: tuple[BaseProcess, Connection] | None = None
+        self._loaded = False
         self._open = False
         self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Start the child and let it open the model meanwhile; `open` waits for that."""
+        with self._lock:
+            if self._child is None:
+                self._start()
 
     def open(self) -> None:
         """Open the model; blocking, takes seconds. Raise `ModelMissing` or `ModelFailed`."""
         with self._lock:
-            if self._child is None:
-                self._start()
+            self._ready()
             self._open = True
 
     def close(self) -> None:
@@ -59,8 +66,10 @@ class ModelProcess:
         with self._lock:
             if not self._open:
                 raise ModelFailed(f"The {self._what} is not loaded.", ModelTrouble.CLOSED)
-            connection = self._start() if self._child is None else self._child[1]
-            return self._ask(connection, name, arguments)
+            connection = self._ready()
+            with self._ending():
+                connection.send((name, arguments))
+                return self._answer(connection)
 
     def _start(self) -> Connection:
         # Not forked: threads and locks of this process must not be in the child.
@@ -69,18 +78,33 @@ class ModelProcess:
         child = context.Process(target=_serve, args=(theirs, self._make, self._what), daemon=True)
         child.start()
         theirs.close()
-        self._child = child, ours
-        try:
-            self._ask(ours, "load", ())
-        except TeamglmError:
-            self._end()
-            raise
+        self._child, self._loaded = (child, ours), False
         return ours
 
-    def _ask(self, connection: Connection, name: str, arguments: tuple[Any, ...]) -> Any:
+    def _ready(self) -> Connection:
+        """Return the connection to a child whose model is open."""
+        connection = self._start() if self._child is None else self._child[1]
+        if not self._loaded:
+            try:
+                with self._ending():
+                    self._answer(connection)
+            except TeamglmError:
+                self._end()
+                raise
+            self._loaded = True
+        return connection
+
+    def _answer(self, connection: Connection) -> Any:
+        result, error = connection.recv()
+        if error is not None:
+            raise error
+        return result
+
+    @contextlib.contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Say what it means that the child is gone."""
         try:
-            connection.send((name, arguments))
-            result, error = connection.recv()
+            yield
         except (EOFError, OSError) as broken:
             self._end()
             raise ModelFailed(
@@ -88,9 +112,6 @@ class ModelProcess:
                 "too little memory.",
                 ModelTrouble.ANSWERING,
             ) from broken
-        if error is not None:
-            raise error
-        return result
 
     def _end(self) -> None:
         if self._child is not None:
@@ -114,6 +135,10 @@ class EmbeddingProcess(EmbeddingModel):
     def dimension(self) -> int:
         """Numbers in a vector, once it is loaded."""
         return self._dimension
+
+    def begin(self) -> None:
+        """Start the process, which opens the weights meanwhile."""
+        self._process.begin()
 
     def load(self) -> None:
         """Open the weights; blocking, takes seconds. Raise `ModelMissing` or `ModelFailed`."""
@@ -160,20 +185,32 @@ class RerankerProcess:
 
 
 def _serve(connection: Connection, make: Callable[[], Loadable], what: str) -> None:
-    """Answer calls until the other side is gone."""
+    """Open the model and say how that went; then answer calls until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the bot, which ends this too
-    model: Loadable | None = None
     with contextlib.suppress(EOFError, OSError):
+        gc.disable()  # what is imported stays: looking through it takes a fifth of the time
+        try:
+            model = make()
+            model.load()
+        except Exception as error:
+            connection.send((None, _told(error, what)))
+            return
+        finally:
+            gc.freeze()
+            gc.enable()
+        connection.send((None, None))
         while True:
             name, arguments = connection.recv()
             answer: tuple[Any, TeamglmError | None]
             try:
-                model = model or make()
                 member = getattr(model, name)
                 answer = (member(*arguments) if callable(member) else member, None)
-            except TeamglmError as error:
-                answer = (None, error)
             except Exception as error:
-                text = f"The {what} failed: {error}"
-                answer = (None, ModelFailed(text, ModelTrouble.ANSWERING))
+                answer = (None, _told(error, what))
             connection.send(answer)
+
+
+def _told(error: Exception, what: str) -> TeamglmError:
+    if isinstance(error, TeamglmError):
+        return error
+    return ModelFailed(f"The {what} failed: {error}", ModelTrouble.ANSWERING)

@@ -68,6 +68,9 @@ class FakeEmbeddings(HashEmbeddings):
         super().__init__(384)
         self.broken = broken
 
+    def begin(self) -> None:
+        """Have nothing to begin with."""
+
     def load(self) -> None:
         """Open, or say why not."""
         if self.broken:

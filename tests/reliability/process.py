@@ -202,6 +202,9 @@ def play() -> None:
 
         key = "played"
 
+        def begin(self) -> None:
+            """Have nothing to begin with."""
+
         def load(self) -> None:
             """Have nothing to load."""
 

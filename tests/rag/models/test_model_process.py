@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Iterator
@@ -73,6 +74,17 @@ def test_a_process_that_died_is_said_and_followed_by_another(opened: EmbeddingPr
     with pytest.raises(ModelFailed, match="try again"):
         opened.embed_query("die")
     assert child_of(opened) != before
+
+
+def test_what_has_begun_is_what_is_loaded_then() -> None:
+    little = EmbeddingProcess("little", "little-1", Little)
+    little.begin()
+    begun = {child.pid for child in multiprocessing.active_children()}
+    with pytest.raises(ModelFailed, match="not loaded"):
+        little.embed_query("who")
+    little.load()
+    assert child_of(little) in begun
+    little.close()
 
 
 def test_what_was_not_loaded_or_is_closed_answers_nothing() -> None:
