@@ -25,6 +25,7 @@ from bot.handlers.index import Index
 from bot.handlers.learn import Learn
 from bot.handlers.passage import OpenPassage
 from bot.handlers.rate import Rate
+from bot.handlers.recall import Recall
 from bot.handlers.remember import Remember
 from bot.handlers.search import Search
 from bot.handlers.sources import Sources
@@ -164,6 +165,7 @@ class App:
                 lambda file, name: read_once(file, name, self.sandbox, self.library.split),
                 downloads,
                 self.pages,
+                self.conversations,
                 model=model,
                 max_bytes=max_bytes,
                 needs=both,
@@ -192,6 +194,7 @@ class App:
             ),
             Condition(self.records, model=model, parts=both, load=lambda: self.dispatcher.load),
             Rate(self.conversations, self.feedback, self.records),
+            Recall(self.conversations, self.records),
             AddCase(self.conversations, self.feedback, self.regression, self.records),
         ]
         return [*handlers, Help([handler.command for handler in handlers])]

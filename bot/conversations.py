@@ -1,4 +1,4 @@
-"""What was said: for questions that follow up, and for those who rate an answer later."""
+"""What was said: for questions that follow up, and for who rates or shares an answer later."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, delete, insert, select
 
-from bot.messages import Citation, Outcome, Request
+from bot.messages import Citation, Outcome, Reply, Request
 from bot.tables import turn
+from bot.wire import event_from_json, event_to_json
 from bot.writer import Writer
 
 KEEP_SECONDS = 30 * 86400.0
@@ -29,6 +30,18 @@ class Said:
     """What was read for it."""
     documents: frozenset[str] = frozenset()
     """The names of all documents whose words may be in the answer: also what earlier turns read."""
+    command: str = "ask"
+    """Of a summary it is `summarise`, and the question is what was summarised."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A reply as somebody got it."""
+
+    user: str
+    audience: frozenset[str]
+    said: Said
+    reply: Reply
 
 
 class Conversations:
@@ -46,7 +59,7 @@ class Conversations:
         self._clock = clock
 
     async def earlier(self, request: Request, count: int) -> list[Said]:
-        """Return the newest answered turns before a request, oldest first.
+        """Return the newest answered questions before a request, oldest first.
 
         A turn whose audience saw what this request's may not is left out.
         """
@@ -56,6 +69,7 @@ class Conversations:
                 turn.c.platform == request.platform,
                 turn.c.conversation == request.conversation,
                 turn.c.request != request.id,
+                turn.c.command == "ask",
                 turn.c.outcome == "answer",
                 turn.c.said_at >= self._clock() - self._keep_seconds,
             )
@@ -65,13 +79,19 @@ class Conversations:
         rows = await self._writer.read(
             lambda connection: connection.execute(newest).mappings().all()
         )
-        seen = [_said(row) for row in rows if request.audience.issuperset(row["audience"])]
+        seen = [said_of(row) for row in rows if request.audience.issuperset(row["audience"])]
         return seen[:count][::-1]
 
-    async def remember(self, request: Request, said: Said, follows: Sequence[Said] = ()) -> None:
+    async def remember(
+        self,
+        request: Request,
+        said: Said,
+        follows: Sequence[Said] = (),
+        reply: Reply | None = None,
+    ) -> None:
         """Keep a turn, instead of an earlier one of the same request.
 
-        `follows` are the earlier turns that were part of the question.
+        `follows` are the earlier turns that were part of the question; `reply` is kept for `kept`.
         """
         read = {citation.document for citation in said.passages}
         said = replace(said, documents=said.documents.union(read, *(s.documents for s in follows)))
@@ -81,6 +101,7 @@ class Conversations:
             "conversation": request.conversation,
             "user": request.user,
             "audience": sorted(request.audience),
+            "reply": event_to_json(reply) if reply else None,
             "said_at": self._clock(),
             **columns(said),
         }
@@ -97,7 +118,18 @@ class Conversations:
         row = await self._writer.read(
             lambda connection: connection.execute(query).mappings().first()
         )
-        return _said(row) if row is not None else None
+        return said_of(row) if row is not None else None
+
+    async def kept(self, platform: str, request: str) -> Kept | None:
+        """Return the whole reply to a request, if it is still kept."""
+        query = select(turn).where(_this(platform, request))
+        row = await self._writer.read(
+            lambda connection: connection.execute(query).mappings().first()
+        )
+        reply = event_from_json(row["reply"]) if row is not None and row["reply"] else None
+        if not isinstance(reply, Reply):
+            return None
+        return Kept(row["user"], frozenset(row["audience"]), said_of(row), reply)
 
     async def asker(self, platform: str, request: str) -> str | None:
         """Return who asked, named as `slack:U012`, if the turn is still kept."""
@@ -133,6 +165,7 @@ def columns(said: Said) -> dict[str, Any]:
         for passage in said.passages
     ]
     return {
+        "command": said.command,
         "question": said.question,
         "answer": said.answer,
         "outcome": said.outcome,
@@ -151,11 +184,8 @@ def forget_rows(connection: Connection, table: Any, document: str) -> None:
             connection.execute(delete(table).where(this))
 
 
-def _this(platform: str, request: str) -> Any:
-    return and_(turn.c.platform == platform, turn.c.request == request)
-
-
-def _said(row: Any) -> Said:
+def said_of(row: Any) -> Said:
+    """Return the turn of `columns`' values."""
     return Said(
         row["question"],
         row["answer"],
@@ -163,4 +193,9 @@ def _said(row: Any) -> Said:
         row["model"],
         tuple(Citation(**passage) for passage in row["passages"]),
         frozenset(row["documents"]),
+        row["command"],
     )
+
+
+def _this(platform: str, request: str) -> Any:
+    return and_(turn.c.platform == platform, turn.c.request == request)

@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, delete, insert, select
 
-from bot.conversations import Said, columns, forget_rows
-from bot.messages import Citation, Request
+from bot.conversations import Said, columns, forget_rows, said_of
+from bot.messages import Request
 from bot.tables import rating
 from bot.writer import Writer
 
@@ -94,20 +94,12 @@ class Feedback:
 
 
 def _rating(row: Any) -> Rating:
-    said = Said(
-        row["question"],
-        row["answer"],
-        row["outcome"],
-        row["model"],
-        tuple(Citation(**passage) for passage in row["passages"]),
-        frozenset(row["documents"]),
-    )
     return Rating(
         row["platform"],
         row["request"],
         row["user"],
         row["thumb"],
         row["correction"],
-        said,
+        said_of(row),
         row["rated_at"],
     )

@@ -42,7 +42,7 @@ class Request:
     platform: str
     command: str
     """Names the handler: ask, search, summarise, upload, remember, sources, open, forget, index,
-    status, help, rate, case; `stop` ends the request whose id is the text."""
+    status, help, rate, case, recall; `stop` ends the request whose id is the text."""
     text: str
     user: str
     conversation: str

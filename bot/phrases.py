@@ -86,8 +86,12 @@ PHRASES: dict[str, tuple[str, str]] = {
     # Ratings
     "rated": ("Thank you, I have noted that.", "谢谢，已记录。"),
     "rated_nothing": (
-        "That answer is too old to be rated.",
-        "这个回答太久了，无法再评价。",
+        "I haven't kept that answer, so I can't note what you think of it.",
+        "我没有保留这个回答，所以无法记录您的评价。",
+    ),
+    "not_kept": (
+        "That answer is no longer at hand: please ask again.",
+        "这个回答已不在手边，请再问一次。",
     ),
     "case_added": ("Added to the regression file.", "已加入回归问题集。"),
     "case_added_for": (

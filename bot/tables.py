@@ -79,6 +79,7 @@ turn = Table(
     Column("user", String, nullable=False),
     # What the reply could be made of: nobody who may see less gets to hear of it again.
     Column("audience", JSON, nullable=False),
+    Column("command", String, nullable=False),
     Column("question", Text, nullable=False),
     Column("answer", Text, nullable=False),
     Column("outcome", String, nullable=False),
@@ -86,6 +87,8 @@ turn = Table(
     Column("passages", JSON, nullable=False),
     # Whatever may have left words in the answer: what was read, and what earlier turns had read.
     Column("documents", JSON, nullable=False),
+    # The whole reply, for who wants to share it.
+    Column("reply", JSON(none_as_null=True)),
     Column("said_at", Float, nullable=False),
     UniqueConstraint("platform", "request"),
     Index("ix_turn_conversation", "platform", "conversation"),
@@ -102,6 +105,7 @@ rating = Table(
     # 1 or -1; null where only a correction came.
     Column("thumb", Integer),
     Column("correction", Text),
+    Column("command", String, nullable=False),
     Column("question", Text, nullable=False),
     Column("answer", Text, nullable=False),
     Column("outcome", String, nullable=False),

@@ -12,7 +12,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, Protocol
 
-from bot.adapters.sheet import UNSEEN, Content, Messages, Pace, Place, Refused, Sheet, Unreachable
+from bot.adapters.sheet import (
+    DOUBTFUL,
+    SENT,
+    Content,
+    Messages,
+    Pace,
+    Place,
+    Refused,
+    Sheet,
+    Unreachable,
+)
 from bot.messages import (
     Delivery,
     Event,
@@ -26,7 +36,7 @@ from bot.messages import (
     Sources,
     Status,
 )
-from bot.render import body, plain, progress, reading
+from bot.render import body, plain, progress, reading, shorten
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +51,12 @@ _FAILED: dict[Language, str] = {
     "en": "Something went wrong on my side; it is in the log. Please try again.",
     "zh": "我这边出了问题，已记录在日志中。请再试一次。",
 }
+_DOUBT: dict[Language, str] = {
+    "en": "I was interrupted while I sent you the answer to “{question}”. If it isn't all here, "
+    "please ask again.",
+    "zh": "给您发送“{question}”的回答时被打断了。如果没有看到完整的回答，请再问一次。",
+}
+_QUESTION = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +230,7 @@ class Deliveries(Generic[Content]):
             await self._end(reply.request)
         for reply in await self._inbox.replies_to(self._platform, team, channel, message):
             for part in reply.parts:
-                if part == UNSEEN:
+                if part in (DOUBTFUL, SENT):
                     continue
                 with suppress(Refused, Unreachable):
                     await self._surface.delete(part)
@@ -317,8 +333,15 @@ class Deliveries(Generic[Content]):
         async def posted(place: int, parts: Sequence[str]) -> None:
             await _noted(self._inbox.posted(request, place, parts))
 
+        def doubt() -> Sequence[Content]:
+            log.error("a reply may not have arrived whole: %s", request.id)
+            language = View(request).language
+            text = _DOUBT[language].format(question=shorten(request.text, _QUESTION))
+            reply = Reply("error", text, language)
+            return self._surface.render(View(request, reply=reply))
+
         places = self._surface.places(request)
-        return Sheet(places, self._surface, delivery, posted, self._pace)
+        return Sheet(places, self._surface, delivery, posted, doubt, self._pace)
 
 
 def _same_message(one: Event, other: Event) -> bool:

@@ -14,8 +14,10 @@ from bot.messages import Delivery
 log = logging.getLogger(__name__)
 
 _TRIES = 5
-UNSEEN = "?"
-"""Refers to a message that nobody can look for, and that has been sent or was about to be."""
+DOUBTFUL = "?"
+"""Refers to a message that nobody can look for: it was about to be sent, or perhaps it has been."""
+SENT = "!"
+"""Refers to a message that has been sent, and that nobody can look for, edit or delete."""
 
 Content = TypeVar("Content")
 """What one message of the platform shows: text, blocks, buttons; compared with `==`."""
@@ -41,7 +43,8 @@ class Place(Protocol[_In]):
     def unseen_from(self) -> int | None:
         """Return from which message on nobody can look for what stands here; None for never.
 
-        Such a message is noted before it is posted: after a crash it counts as posted.
+        Such a message is noted before it is posted: after a crash it counts as posted, and the
+        person is told that it may be missing.
         """
         ...
 
@@ -83,7 +86,8 @@ class Sheet(Generic[Content]):
 
     The first of `places` shows the progress; where it refuses the last contents, those go to the
     next place. After a post of which nobody knows whether it has arrived, it looks before it posts
-    again. `posted` notes the place and the messages after each post.
+    again. `posted` notes the place and the messages after each post. `doubt` are the contents that
+    say that something may be missing; they follow where a message may have been lost.
     """
 
     def __init__(
@@ -92,12 +96,14 @@ class Sheet(Generic[Content]):
         messages: Messages[Content],
         delivery: Delivery,
         posted: Callable[[int, Sequence[str]], Awaitable[None]],
+        doubt: Callable[[], Sequence[Content]],
         pace: Pace,
     ) -> None:
         self._places = places
         self._messages = messages
         self._mark = delivery.request
         self._posted = posted
+        self._doubt = doubt
         self._pace = pace
         self._next_edit = pace.clock()
         self._place = min(delivery.place, len(places) - 1)
@@ -152,6 +158,8 @@ class Sheet(Generic[Content]):
         while True:
             try:
                 await self._write(self._wanted())
+                if any(reference == DOUBTFUL for reference, _ in self._shown):
+                    await self._write([*self._wanted(), *self._doubt()])
                 return True
             except Refused as error:
                 log.warning("a reply was not taken: %s", error)
@@ -218,7 +226,7 @@ class Sheet(Generic[Content]):
 
     async def _post_unseen(self, content: Content) -> None:
         mark = self._next_mark()
-        self._shown.append((UNSEEN, content))
+        self._shown.append((DOUBTFUL, content))
         await self._note()
         try:
             reference = await self._places[self._place].post(content, mark)
@@ -234,7 +242,7 @@ class Sheet(Generic[Content]):
 
     async def _edit(self, index: int, content: Content) -> None:
         reference = self._shown[index][0]
-        if reference == UNSEEN:
+        if reference in (DOUBTFUL, SENT):
             return
         self._next_edit = self._pace.clock() + self._pace.edit_seconds
         try:
@@ -248,7 +256,7 @@ class Sheet(Generic[Content]):
             self._shown[index] = (reference, content)
 
     async def _delete(self, reference: str) -> None:
-        if reference == UNSEEN:
+        if reference in (DOUBTFUL, SENT):
             return
         try:
             await self._retried(partial(self._messages.delete, reference))

@@ -75,7 +75,9 @@ class Ask:
         yield Status(say(language, "searching"))
         if not await asyncio.to_thread(self._records.knows_any, audience):
             text = say(language, "no_documents") + whom_to_ask(language, self._whom)
-            yield Reply("refusal", text, language, model=self._model)
+            refusal = Reply("refusal", text, language, model=self._model)
+            await self._keep(request, refusal, ())
+            yield refusal
             return
         history, follows = await self._earlier(request, audience)
         stream = self._pipeline.stream(question, audience, history)
@@ -86,10 +88,18 @@ class Ask:
                 if isinstance(event, Sources):
                     passages = event.citations
                 if isinstance(event, Reply):
-                    read = passages or event.nearest
-                    said = Said(question, event.text, event.outcome, event.model, read)
-                    await self._conversations.remember(request, said, follows)
+                    await self._keep(request, event, passages or event.nearest, follows)
                 yield event
+
+    async def _keep(
+        self,
+        request: Request,
+        reply: Reply,
+        read: tuple[Citation, ...],
+        follows: Sequence[Said] = (),
+    ) -> None:
+        said = Said(request.text.strip(), reply.text, reply.outcome, reply.model, read)
+        await self._conversations.remember(request, said, follows, reply)
 
     async def _earlier(
         self, request: Request, audience: Audience

@@ -19,7 +19,7 @@ class Rate:
     """Handles `rate`: `options["reply"]` is the id of the request that was answered.
 
     `options["thumb"]` is `up` or `down`; `request.text` is a correction. One of them is enough.
-    An admin's thumbs-down is offered as a case of the regression file.
+    An admin's thumbs-down on an answer to a question is offered as a case of the regression file.
     """
 
     command = "rate"
@@ -46,7 +46,7 @@ class Rate:
             return
         await self._feedback.add(request, reply, said, thumb, correction)
         offer = None
-        if thumb == -1 and request.is_admin:
+        if thumb == -1 and request.is_admin and said.command == "ask":
             audience = Audience.of(request.audience)
             seen = await asyncio.to_thread(self._records.known, said.documents, audience)
             offer = {"reply": reply, "documents": sorted(seen)}

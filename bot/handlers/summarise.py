@@ -9,6 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bot.conversations import Conversations, Said
 from bot.handlers.citing import replies
 from bot.handlers.naming import document_name
 from bot.handlers.opening import opening
@@ -25,7 +26,7 @@ from rag.records import DocumentUnknown, Passage, Records
 class Summarise:
     """Handles `summarise`: `request.text` names a document or an address, or a file comes along.
 
-    What isn't known is read for this once, and nothing of it is kept.
+    What isn't known is read for this once; only the summary is kept, as every answer is.
     """
 
     command = "summarise"
@@ -37,6 +38,7 @@ class Summarise:
         read: Callable[[Path, str], list[Passage]],
         downloads: Mapping[str, Download],
         pages: Pages,
+        conversations: Conversations,
         *,
         model: str,
         max_bytes: int,
@@ -48,6 +50,7 @@ class Summarise:
         """Parses and splits a file that isn't indexed; blocking, raises `DocumentError`."""
         self._downloads = downloads
         self._pages = pages
+        self._conversations = conversations
         self._model = model
         self._max_bytes = max_bytes
         self._needs = needs
@@ -80,9 +83,25 @@ class Summarise:
         async with aclosing(replies(stream, language, self._model)) as events:
             async for event in events:
                 if isinstance(event, Reply):
+                    await self._keep(request, name, event)
                     yield replace(event, data=_data(event))
                 else:
                     yield event
+
+    async def _keep(self, request: Request, name: str, reply: Reply) -> None:
+        """Keep a summary for who rates or shares it: with its document, if that is known here."""
+        audience = Audience.of(request.audience)
+        known = await asyncio.to_thread(self._records.known, frozenset({name}), audience)
+        said = Said(
+            name,
+            reply.text,
+            reply.outcome,
+            reply.model,
+            reply.citations if known else (),
+            frozenset(known),
+            self.command,
+        )
+        await self._conversations.remember(request, said, reply=reply)
 
     async def _passages_of_text(
         self, request: Request, reference: str

@@ -15,6 +15,7 @@ from bot.messages import Citation, Handle, Inbox, Reply, ReplyChunk, ReplyEvent,
 from bot.messages import Sources as Found
 from rag.fetch import Fetcher
 from tests.bot.inboxes import MemoryInbox
+from tests.bot.recalled import Recalled
 from tests.doubles.discord_wire import DiscordDouble
 
 LEAVE = Citation(1, "handbook.pdf", 12, "Leave", "Everyone has 25 days of leave.", 0, 30)
@@ -55,16 +56,21 @@ class Script:
             **scripts,
         }
         self.requests: list[Request] = []
+        self.recalled = Recalled()
         self.holding: asyncio.Event | None = None
         """What the last event of a reply waits for, where it is there."""
 
     async def __call__(self, request: Request) -> AsyncIterator[ReplyEvent]:
         self.requests.append(request)
+        if request.command == "recall":
+            yield self.recalled.reply(request)
+            return
         *first, last = self.scripts.get(request.command, [Reply("answer", "Done.", "en")])
         for event in first:
             yield event
         if self.holding is not None and request.command not in ("stop", "rate"):
             await self.holding.wait()
+        self.recalled.note(request, last)
         yield last
 
     def asked(self, command: str = "ask") -> list[str]:

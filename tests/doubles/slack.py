@@ -72,9 +72,16 @@ class SlackDouble(People):
     bot_user = BOT_USER
     team = TEAM
 
-    def __init__(self, *, enterprise: str | None = None, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        *,
+        enterprise: str | None = None,
+        patience: float = PATIENCE,
+        redelivery: float = REDELIVERY,
+    ) -> None:
         super().__init__(enterprise=enterprise)
         self._patience = patience
+        self._redelivery = redelivery
         self.events_url: str | None = None
         self.responses: list[Json] = []
         """What was sent to response URLs."""
@@ -158,9 +165,14 @@ class SlackDouble(People):
             socket = next(each for each in reversed(self._sockets) if not each.closed)
             with suppress(ConnectionError):
                 await socket.send_json(envelope | {"payload": payload})
+            patience = self._patience if kind != "events_api" else self._redelivery
             with suppress(TimeoutError):
-                patience = self._patience if kind != "events_api" else REDELIVERY
-                await self.until(lambda id=id: id in self.acks, patience)  # type: ignore[misc]
+                # What nobody can acknowledge any more needn't be waited for.
+                await self.until(
+                    lambda id=id, socket=socket: id in self.acks or socket.closed,  # type: ignore[misc]
+                    patience,
+                )
+            if id in self.acks:
                 return self.acks[id]
         raise TimeoutError(f"nobody acknowledged {kind}; the bot's calls were {self._seen()}")
 
@@ -246,7 +258,7 @@ class SlackDouble(People):
 
     def in_thread(self, thread_ts: str | None) -> list[Message]:
         """Return the bot's messages in a thread, or outside of any."""
-        return [m for m in self.messages if m.thread_ts == thread_ts and not m.deleted]
+        return [m for m in self._by_thread[thread_ts] if not m.deleted]
 
     def count(self, method: str) -> int:
         return sum(call.method == method for call in self.calls)

@@ -2,20 +2,26 @@
 
 It refuses what Slack refuses. Messages, views and streams that go out are checked against Slack's
 own JSON schemas where they are at hand (chat.postMessage, chat.update, chat.startStream, views and
-blocks), and always against the documented limits; the other calls have the arguments that
-slack_sdk's signatures name, since nothing else describes them.
+blocks), and always against the documented limits; every call may only have the arguments that
+slack_sdk's signatures name, since nothing else describes the others.
 """
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
+from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
+
+from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.doubles import slack_payloads as payloads
 from tests.doubles.slack_limits import (
     POST_LIMIT,
+    SESSION_TITLE_LIMIT,
     STREAM_LIMIT,
     UPDATE_LIMIT,
     blocks_problem,
@@ -28,6 +34,13 @@ SCOPES = (
     "files:read,groups:history,groups:read,im:history,im:write,mpim:history,users:read"
 )
 SESSION_STATUSES = ("active", "processing", "suspended", "closed")
+
+
+@cache
+def arguments(method: str) -> frozenset[str]:
+    """Return what the SDK lets a call of a method have."""
+    call = getattr(AsyncWebClient, method.replace(".", "_"))
+    return frozenset(inspect.signature(call).parameters) - {"self", "kwargs"}
 
 
 @dataclass
@@ -99,8 +112,10 @@ class Workspace:
         """The modals that were opened, newest last."""
         self.homes: dict[str, Json] = {}
         self.prompts: dict[str, Json] = {}
-        self.statuses: list[tuple[str, str, str]] = []
-        """Channel, thread and status of every session status that was set."""
+        self.sessions: dict[tuple[str, str], str] = {}
+        """What the agent is said to be doing, by channel and thread."""
+        self._by_ts: dict[tuple[str, str], Message] = {}
+        self._by_thread: defaultdict[str | None, list[Message]] = defaultdict(list)
         self._violations: list[str] = []
         self._count = 0
         self._changed = asyncio.Condition()
@@ -114,6 +129,11 @@ class Workspace:
 
     def _check(self, *problems: str | None) -> None:
         self._violations += [problem for problem in problems if problem]
+
+    def _keep(self, message: Message) -> None:
+        self.messages.append(message)
+        self._by_ts[message.channel, message.ts] = message
+        self._by_thread[message.thread_ts].append(message)
 
     async def _auth_test(self, args: Json) -> Json:
         me = {"team_id": TEAM, "user_id": BOT_USER, "bot_id": BOT, "is_enterprise_install": False}
@@ -147,7 +167,7 @@ class Workspace:
         message = Message(
             room["channel"], self.next_ts(), args.get("thread_ts"), args, [args.get("text", "")]
         )
-        self.messages.append(message)
+        self._keep(message)
         return {"channel": message.channel, "ts": message.ts, "message": {"text": message.text}}
 
     async def _chat_postEphemeral(self, args: Json) -> Json:
@@ -183,8 +203,8 @@ class Workspace:
         return {"channel": message.channel, "ts": message.ts}
 
     def _find(self, args: Json) -> Message | None:
-        found = (each for each in self.messages if not each.deleted)
-        return next((m for m in found if (m.channel, m.ts) == (args["channel"], args["ts"])), None)
+        found = self._by_ts.get((args["channel"], args["ts"]))
+        return None if found is None or found.deleted else found
 
     def _fits(self, args: Json, limit: int) -> str | None:
         if not str(args.get("text") or "").strip() and not args.get("blocks"):
@@ -200,11 +220,11 @@ class Workspace:
     async def _conversations_replies(self, args: Json) -> Json:
         root = args["ts"]
         said = [each for each in self.said if root in (each["ts"], each.get("thread_ts"))]
-        return self._listed(args, said, [m for m in self.messages if m.thread_ts == root])
+        return self._listed(args, said, self._by_thread[root])
 
     async def _conversations_history(self, args: Json) -> Json:
         said = [each for each in self.said if not each.get("thread_ts")]
-        answer = self._listed(args, said, [m for m in self.messages if not m.thread_ts])
+        answer = self._listed(args, said, self._by_thread[None])
         return answer | {"messages": answer.get("messages", [])[::-1]}
 
     def _listed(self, args: Json, said: list[Json], ours: list[Message]) -> Json:
@@ -259,7 +279,8 @@ class Workspace:
         if error := self._streamed(message, args):
             return {"error": error}
         message.streaming = True
-        self.messages.append(message)
+        self._keep(message)
+        self.sessions[message.channel, args["thread_ts"]] = "processing"
         return {"channel": message.channel, "ts": message.ts}
 
     async def _chat_appendStream(self, args: Json) -> Json:
@@ -285,11 +306,13 @@ class Workspace:
             *(payloads.violation("SlackKnownBlock", block) for block in blocks),
             blocks_problem(blocks),
         )
-        if args.get("session_status", "active") not in SESSION_STATUSES:
+        status = args.get("session_status", "active")
+        if status not in SESSION_STATUSES:
             return {"error": "invalid_arguments"}
         if error := self._streamed(message, args):
             return {"error": error}
         message.streaming = False
+        self.sessions[message.channel, str(message.thread_ts)] = status
         message.args["blocks"] = message.blocks + blocks
         if "metadata" in args:
             message.args["metadata"] = args["metadata"]
@@ -317,11 +340,15 @@ class Workspace:
         return None
 
     async def _agents_sessions_setStatus(self, args: Json) -> Json:
-        if args.get("status") not in SESSION_STATUSES:
+        titled = len(args.get("title") or "") <= SESSION_TITLE_LIMIT
+        if args.get("status") not in SESSION_STATUSES or not args.get("thread_ts") or not titled:
             return {"error": "invalid_arguments"}
+        room = self._room(args["channel_id"])
+        if "error" in room:
+            return room
         if not self.streams:
             return {"error": "not_authorized"}
-        self.statuses.append((args["channel_id"], args.get("thread_ts", ""), args["status"]))
+        self.sessions[args["channel_id"], args["thread_ts"]] = args["status"]
         return {"status": args["status"], "agent_status": args["status"]}
 
     async def _assistant_threads_setSuggestedPrompts(self, args: Json) -> Json:
@@ -397,4 +424,8 @@ class Workspace:
 
     async def _call(self, method: str, args: Json) -> Any:
         handler = getattr(self, "_" + method.replace(".", "_"), None)
-        return {"error": "unknown_method"} if handler is None else await handler(args)
+        if handler is None:
+            return {"error": "unknown_method"}
+        if unknown := args.keys() - arguments(method):
+            self._check(f"{method} has no {', '.join(sorted(unknown))}")
+        return await handler(args)

@@ -5,11 +5,10 @@ Without arguments it serves a `Nursery`: it has imported all that a bot needs, a
 another program of the tests, for each line of JSON that it reads.
 
 What a question says in brackets is what the chat model does: `(hang)` says nothing, `(drip)` a word
-now and then, `(endless)` words for ever, `(break)` some words and then an error, `(slow 0.5)` waits
-so many seconds first. `(hang once)` hangs the first time only, also across restarts; `(hang now)`
-in a process that has HANGS in its environment.
-In the environment, CRASH_AT=begin:after kills the process after the inbox's method has returned, or
-before it is called; CRASH_AT=begin:after:3 when it is done for the third time.
+now and then, `(words 9)` so many in that way, `(endless)` words for ever, `(break)` some words and
+then an error, `(slow 0.5)` waits so many seconds first. `(hang once)` hangs the first time only,
+also across restarts; `(hang now)` while `Bot.tell` says that it `hangs`. EDIT_SECONDS in the
+environment is the pace of edits, which is quick without it.
 """
 
 from __future__ import annotations
@@ -76,6 +75,14 @@ class Bot:
         """Run another verb to its end, such as `index`; return its exit code."""
         pid = await self._begin({}, *arguments)
         return await asyncio.to_thread(self._nursery.ended, pid, PATIENCE)
+
+    def tell(self, what: str, how: str = "") -> None:
+        """Have a bot, which may be running, do something from now on; or, without `how`, not.
+
+        `crash` at `begin:after` kills the process when that method of the inbox has returned, at
+        `begin:before` when it is called.
+        """
+        (self.folder / f"told-{what}").write_text(how, encoding="utf-8")
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
@@ -246,28 +253,28 @@ def play() -> None:
                 yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
 
     class Inbox(DurableInbox):
-        """Kills the process where CRASH_AT says."""
+        """Kills the process where it is told to."""
 
-    method, _, when = os.environ.get("CRASH_AT", "").partition(":")
-    if method:
-        setattr(Inbox, method, _crashing(getattr(DurableInbox, method), when))
+    for method in METHODS:
+        setattr(Inbox, method, _crashing(method, getattr(DurableInbox, method)))
     vars(bot.app).update(
         chat_model=lambda settings: Chat(),
         embedding_model=lambda settings: Embedder(32),
         DurableInbox=Inbox,
     )
-    for adapter in (SlackAdapter, DiscordAdapter):  # what takes a second needn't here
-        (adapter.__init__.__kwdefaults__ or {})["edit_seconds"] = 0.05
+    pace = float(os.environ.get("EDIT_SECONDS", "0.05"))  # what takes a second needn't here
+    for adapter in (SlackAdapter, DiscordAdapter):
+        (adapter.__init__.__kwdefaults__ or {})["edit_seconds"] = pace
 
 
 async def script(prompt: str) -> AsyncIterator[str | None]:
     """Yield what the model says to a prompt; None where it breaks."""
-    told = re.findall(r"\(((?:hang|drip|endless|break|slow)[^)]*)\)", prompt)
-    match told[-1].split() if told else ():
+    said = re.findall(r"\(((?:hang|drip|words|endless|break|slow)[^)]*)\)", prompt)
+    match said[-1].split() if said else ():
         case ["hang"]:
             await asyncio.Event().wait()
         case ["hang", "now"]:
-            if "HANGS" in os.environ:
+            if told("hangs"):
                 await asyncio.Event().wait()
         case ["hang", "once"]:
             name = hashlib.sha256(prompt.encode()).hexdigest()
@@ -278,6 +285,10 @@ async def script(prompt: str) -> AsyncIterator[str | None]:
                 pass
         case ["drip", *_]:
             while True:
+                yield "drop, "
+                await asyncio.sleep(0.05)
+        case ["words", count]:
+            for _ in range(int(count)):
                 yield "drop, "
                 await asyncio.sleep(0.05)
         case ["endless"]:
@@ -293,18 +304,21 @@ async def script(prompt: str) -> AsyncIterator[str | None]:
     yield "is yes."
 
 
-def _crashing(method: Callable[..., Awaitable[Any]], when: str) -> Callable[..., Awaitable[Any]]:
-    side, _, turn = when.partition(":")
-    left = int(turn or 1)
+def told(what: str) -> str:
+    """Return what `Bot.tell` has said."""
+    try:
+        return (Path(os.environ["SCRIPT_FOLDER"]) / f"told-{what}").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
 
+
+def _crashing(name: str, method: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
     async def crash(*args: Any, **kwargs: Any) -> Any:
-        nonlocal left
-        left -= 1
-        this = not left  # several calls may be under way at once
-        if side == "before" and this:
+        where = told("crash")
+        if where == f"{name}:before":
             os.kill(os.getpid(), signal.SIGKILL)
         result = await method(*args, **kwargs)
-        if side == "after" and this:
+        if where == f"{name}:after":
             os.kill(os.getpid(), signal.SIGKILL)
         return result
 

@@ -95,10 +95,12 @@ async def test_d3_a_killed_process_loses_nothing_and_repeats_nothing(
         async with DiscordDouble(patience=60) as double:
             bot = Bot(nursery, tmp_path / str(case.number))
             where = case.chance.choice(PLACES)
-            await bot.start(environment(double), CRASH_AT=where)
+            bot.tell("crash", where)
+            await bot.start(environment(double))
             await double.connected()
             question = ask_somewhere(double, case)
             await bot.ended()
+            bot.tell("crash")
             await bot.start(environment(double))
             await one_each(double, [question])
             again = double.person.ask(double.channel, "And now?")
@@ -112,11 +114,13 @@ async def test_d3_a_command_is_answered_once_after_a_kill(nursery: Nursery, tmp_
     for case in cases("D3", "Discord's commands, the bot killed", full=60, sample=1):
         async with DiscordDouble(patience=60) as double:
             bot = Bot(nursery, tmp_path / f"command-{case.number}")
-            await bot.start(environment(double), CRASH_AT=case.chance.choice(places))
+            bot.tell("crash", case.chance.choice(places))
+            await bot.start(environment(double))
             await double.connected()
             public = case.chance.random() < 0.5
             double.person.slash(double.channel, "ask", question="Is it?", public=public)
             await bot.ended()
+            bot.tell("crash")
             await bot.start(environment(double))
             await double.until(lambda: whole(double))
             (answer,) = everything(double)

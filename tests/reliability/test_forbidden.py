@@ -195,8 +195,9 @@ async def meets(
         await place.say(asked)
         for rated in (asked.id, "never"):
             about = {"reply": rated, "thumb": "up"}
-            said, _ = await place.say(request("", "rate", options=about, **common))
-            unseen(place, said)
+            for verb in ("rate", "recall"):
+                said, _ = await place.say(request("", verb, options=about, **common))
+                unseen(place, said)
     else:  # its name is free everywhere else
         name, scope = secret.name, chance.choice(sorted(common["audience"]))
         file = place.folder / "again.txt"

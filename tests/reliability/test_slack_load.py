@@ -21,7 +21,7 @@ DONE = re.compile(r"answer is yes|facts-\S+: .*(ready|already known)")
 WAITING = 16 if FULL else 4
 LEARNING = 100
 SPARE = 2.0 if FULL else 20.0
-"""Seconds that something may take besides; everyday tests run beside others."""
+"""Seconds that a turn may stay taken; everyday tests run beside others."""
 
 
 class Watch(SlackDouble):
@@ -31,14 +31,11 @@ class Watch(SlackDouble):
         super().__init__(**options)
         self.whole: dict[str, float] = {}
         self.busy: set[str] = set()
-        self._by_ts: dict[str, Message] = {}
 
     async def _call(self, method: str, args: dict[str, Any]) -> Any:
         answer = await super()._call(method, args)
-        if method.startswith("chat."):
-            for message in self.messages[len(self._by_ts) :]:
-                self._by_ts[message.ts] = message
-            self._note(self._by_ts.get(str(answer.get("ts"))))
+        if method.startswith("chat.") and "ts" in answer:
+            self._note(self._find(answer))
         return answer
 
     def all_told(self, asked: Collection[str]) -> bool:
@@ -127,17 +124,27 @@ async def test_l3_a_model_that_does_not_end_is_ended(nursery: Nursery, tmp_path:
         await start(bot, slack)
         what = "models that hang, drip, never end or break"
         for case in cases("L3", what, full=150, sample=4):
+            usual = await answered(slack)
             does = ("hang", "drip", "endless", "break")[case.number % 4]
             began = time.monotonic()
             ts = await slack.mention(f"Is it {case.number}? ({does})")
             why = "model" if does == "break" else "took too long"
             await slack.until(lambda ts=ts, why=why: told(slack, ts, why))  # type: ignore[misc]
-            assert time.monotonic() - began < (first if does == "hang" else last) + SPARE
-            began = time.monotonic()
-            await one_each(slack, [await slack.mention("And now?")])
-            assert time.monotonic() - began < SPARE
+            limit = first if does == "hang" else last
+            assert time.monotonic() - began < limit + usual + SPARE
+            assert await answered(slack) < usual + SPARE
             del slack.calls[:]
         await bot.kill()
+
+
+async def answered(slack: SlackDouble) -> float:
+    """Ask something plain; return after how many seconds the answer stood there.
+
+    How long that takes is the machine's affair: what a limit is to bound comes on top of it.
+    """
+    began = time.monotonic()
+    await one_each(slack, [await slack.mention("And now?")])
+    return time.monotonic() - began
 
 
 async def test_l3_who_stops_an_answer_frees_the_model(nursery: Nursery, tmp_path: Path) -> None:
@@ -146,6 +153,7 @@ async def test_l3_who_stops_an_answer_frees_the_model(nursery: Nursery, tmp_path
         await bot.learn()
         await bot.start(environment(slack))
         for case in cases("L3", "answers that are stopped", full=50, sample=2):
+            usual = await answered(slack)
             does = case.chance.choice(["hang", "drip", "endless"])
             ts = await slack.mention(f"Is it {case.number}? ({does})")
             await slack.until(lambda ts=ts: slack.in_thread(ts))  # type: ignore[misc]
@@ -153,7 +161,7 @@ async def test_l3_who_stops_an_answer_frees_the_model(nursery: Nursery, tmp_path
             await slack.press_stop(message)
             began = time.monotonic()
             await slack.until(lambda ts=ts: told(slack, ts, "Stopped"))  # type: ignore[misc]
-            await one_each(slack, [await slack.mention("And now?")])
-            assert time.monotonic() - began < SPARE
+            await answered(slack)
+            assert time.monotonic() - began < usual + SPARE
             del slack.calls[:]
         await bot.kill()

@@ -67,8 +67,8 @@ def twins(slack: SlackDouble, text: str, **where: Any) -> list[dict[str, Any]]:
     return [*events, payloads.app_mention(f"<@{slack.bot_user}> {text}", **said)]
 
 
-def answers(slack: SlackDouble, ts: str) -> list[Message]:
-    """Return the whole answers in a question's thread."""
+def answers(slack: SlackDouble, ts: str | None) -> list[Message]:
+    """Return the whole answers in a question's thread, or outside of any."""
     said = slack.in_thread(ts)
     return [m for m in said if not m.streaming and "answer is yes" in m.markdown + m.text]
 
@@ -130,6 +130,7 @@ async def test_d3_a_killed_process_loses_nothing_and_repeats_nothing(
     async with SlackDouble(patience=60) as slack:
         bot = Bot(nursery, tmp_path / "bot", limits=UNLIMITED)
         await bot.learn()
+        await start(bot, slack)
         before: list[str] = []
         for case in cases("D3", "Slack's bot killed", full=200, sample=1):
             asked, telling = await killed(bot, slack, case)
@@ -138,15 +139,14 @@ async def test_d3_a_killed_process_loses_nothing_and_repeats_nothing(
             await one_each(slack, [*before, asked])
             before = [asked]
             await settled(bot)
-            await bot.kill()
             del slack.calls[:]
+        await bot.kill()
 
 
 async def killed(bot: Bot, slack: SlackDouble, case: Case) -> tuple[str, list[asyncio.Task[str]]]:
     """Ask something of a bot that is killed over it; return the question's ts, and its events."""
     where = case.chance.choice([*PLACES, "while it is written", "a while after"])
-    crash = {"CRASH_AT": where} if where in PLACES else {}
-    await start(bot, slack, **crash)
+    bot.tell("crash", where)
     hangs = "(hang once)" if where == "while it is written" else ""
     events = twins(slack, f"Is it {case.number}? {hangs}")
     ts = str(events[0]["ts"])
@@ -156,50 +156,69 @@ async def killed(bot: Bot, slack: SlackDouble, case: Case) -> tuple[str, list[as
     elif where == "a while after":
         with suppress(TimeoutError):
             await slack.until(lambda: False, case.chance.random())
-    if crash:
+    if where in PLACES:
         await bot.ended()
     else:
         await bot.kill()
+    bot.tell("crash")
     return ts, telling
 
 
 async def test_d3_a_command_is_answered_once_after_a_kill(nursery: Nursery, tmp_path: Path) -> None:
-    """Nobody can look for what one person sees: it is noted before it is sent, and is lost in a
-    crash between both; it is never sent twice."""
+    """Nobody can look for what one person sees: it is noted before it is sent, and never sent
+    twice; after a crash between both the person is told that it may be missing."""
     lost = "posted:after"
     # Before a command is kept, Slack itself tells the person that it has failed.
     places = [*(place for place in PLACES if place != "add:before"), "while it is written"]
     async with SlackDouble(patience=60) as slack:
         bot = Bot(nursery, tmp_path / "bot", limits=UNLIMITED)
         await bot.learn()
-        counts: list[tuple[str, int]] = []
+        await start(bot, slack)
+        counts: list[tuple[str, list[int]]] = []
         for case in cases("D3", "Slack's commands, the bot killed", full=60, sample=1):
             where = case.chance.choice(places)
-            crash = {"CRASH_AT": where} if where in PLACES else {}
-            await start(bot, slack, **crash)
-            hangs = "" if crash else " (hang once)"
-            question = f"Is it {case.number}?{hangs}"
+            bot.tell("crash", where)
+            crashes = where in PLACES
+            question = f"Is it {case.number}?" + ("" if crashes else " (hang once)")
+            wanted = [0, 1] if where == lost else [1, 0]
             asking = asyncio.create_task(slack.command("/ask", question))
-            if crash:
+            if crashes:
                 await bot.ended()
             else:
                 await asking
                 await bot.kill()
+            bot.tell("crash")
             await start(bot, slack)
-            counts.append((question, 0 if where == lost else 1))
-            await slack.until(lambda: all(seen(slack, asked) >= n for asked, n in counts))
+            counts = [*counts[-3:], (question, wanted)]
+            await slack.until(lambda question=question: any(seen(slack, question)))  # type: ignore[misc]
             await settled(bot)
             assert [seen(slack, asked) for asked, _ in counts] == [n for _, n in counts]
-            del counts[:-4]
-            await bot.kill()
-            asking.cancel()
             await asyncio.gather(asking, return_exceptions=True)
             assert slack.messages == []
+        await bot.kill()
 
 
-def seen(slack: SlackDouble, question: str) -> int:
-    """Return how many answers to a question one person saw."""
-    return sum(question in str(each.get("blocks")) for each in slack.responses)
+def seen(slack: SlackDouble, question: str) -> list[int]:
+    """Return how many answers to a question one person saw, and how often they were told that one
+    may be missing."""
+    said = [each["text"] for each in slack.responses if question in str(each.get("blocks"))]
+    return [sum(words in text for text in said) for words in ("answer is yes", "interrupted")]
+
+
+async def test_a_private_answer_is_shared_after_a_kill(nursery: Nursery, tmp_path: Path) -> None:
+    async with SlackDouble(patience=60) as slack:
+        bot = Bot(nursery, tmp_path / "bot")
+        await bot.learn()
+        await start(bot, slack)
+        await slack.command("/ask", "Is it?")
+        await slack.until(lambda: slack.responses)
+        await bot.kill()
+        await start(bot, slack)
+        await slack.click(slack.responses[-1], "share")
+        await slack.until(lambda: answers(slack, None))
+        [shared] = answers(slack, None)
+        assert "Is it?" in shared.markdown
+        await bot.kill()
 
 
 @contextmanager
@@ -267,8 +286,9 @@ async def test_d7_a_bot_that_is_told_to_stop_does_and_its_work_resumes(
     async with SlackDouble(patience=60) as slack:
         bot = Bot(nursery, tmp_path / "bot", limits=UNLIMITED)
         await bot.learn()
+        await start(bot, slack)
         for case in cases("D7", "Slack's bot told to stop under load", full=50, sample=1):
-            await start(bot, slack, HANGS="yes")
+            bot.tell("hangs", "yes")
             asked = []
             for n in range(8):
                 told = case.chance.choice(["", "(slow 0.1)", "(hang now)"])
@@ -280,8 +300,9 @@ async def test_d7_a_bot_that_is_told_to_stop_does_and_its_work_resumes(
                 await slack.until(lambda: False, case.chance.random())
             bot.send(signal.SIGTERM)
             assert await bot.ended(20) == 0
+            bot.tell("hangs")
             await start(bot, slack)
             await one_each(slack, asked)
-            bot.send(signal.SIGTERM)
-            assert await bot.ended(20) == 0
             del slack.calls[:]
+        bot.send(signal.SIGTERM)
+        assert await bot.ended(20) == 0

@@ -336,9 +336,7 @@ class DiscordBot(discord.AutoShardedClient):
         """Answer a request; an offer is the adapter's own, all others are handled."""
         if request.command == "offer":
             return _offer(request)
-        events = self._handle(request)
-        generated = request.command in ("ask", "summarise") and "token" in request.address
-        return self.buttons.kept(request, events) if generated else events
+        return self._handle(request)
 
     # What is known
 

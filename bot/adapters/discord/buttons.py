@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -19,7 +18,7 @@ from bot.adapters.discord.requests import (
     to_command,
     to_requests,
 )
-from bot.adapters.discord.surface import case_offer, question_in, quote_of
+from bot.adapters.discord.surface import case_offer, question_in, quoted
 from bot.adapters.discord.views import chosen, pressed, view_of
 from bot.adapters.discord.words import word
 from bot.messages import Attachment, Event, Forbids, Reply, ReplyEvent, Request
@@ -33,7 +32,6 @@ _QUESTION_LIMIT = 4000
 _SUGGESTIONS = 25
 _SUGGESTION_LENGTH = 100
 _SUGGEST_SECONDS = 2.0
-_MOST_KEPT = 500
 
 
 class Bot(Protocol):
@@ -79,28 +77,12 @@ class Bot(Protocol):
 class Buttons:
     """Acts on what is pressed; what it needs is in the button's own id and on its message.
 
-    Only a private answer that doesn't fit in one message is shared and regenerated from memory:
+    Only a private answer that doesn't fit in one message is recalled to share and regenerate it:
     Discord shows nobody its other parts again.
     """
 
     def __init__(self, bot: Bot) -> None:
         self._bot = bot
-        self._private: OrderedDict[str, tuple[Request, Reply]] = OrderedDict()
-
-    async def kept(
-        self, request: Request, events: AsyncIterator[ReplyEvent]
-    ) -> AsyncIterator[ReplyEvent]:
-        """Pass on what is answered to a command, and keep the reply for a while."""
-        try:
-            async for event in events:
-                if isinstance(event, Reply):
-                    self._private[request.id] = (request, event)
-                    while len(self._private) > _MOST_KEPT:
-                        self._private.popitem(last=False)
-                yield event
-        finally:
-            if isinstance(events, AsyncGenerator):  # who stops listening stops the model at once
-                await events.aclose()
 
     async def on_press(self, interaction: discord.Interaction[Any]) -> None:
         """Act on a button, a menu or a form; what isn't ours is left alone."""
@@ -155,12 +137,15 @@ class Buttons:
             about = answer.interaction_metadata
             asker = about.user.id if about else 0
             private = answer.flags.ephemeral
-            text = question_in(answer.content) if channel == "quoted" else ""
-            if channel == "kept" and over in self._private:
-                asked, _ = self._private[over]
-                text, asker = asked.text, int(asked.user)
+            text = question_in(answer.content)
+            if channel == "kept":
+                kept = await self._reply(interaction, "recall", "", {"reply": over})
+                if kept.outcome == "error":
+                    await _refuse(interaction, kept.text)
+                    return
+                text, asker = kept.data["question"], interaction.user.id
             if not text:
-                await _refuse(interaction, word(language, "no_longer"))
+                await _refuse(interaction, word(language, "gone"))
                 return
             request = to_command(interaction, place, "ask", text, private=private)
         else:
@@ -191,9 +176,15 @@ class Buttons:
         self, interaction: discord.Interaction[Any], request: str, long: str = ""
     ) -> None:
         message, language = _under(interaction), language_of(interaction)
-        if long and request not in self._private:
-            await _refuse(interaction, word(language, "no_longer"))
-            return
+        parts = [message.content]
+        if long:
+            kept = await self._reply(interaction, "recall", "", {"reply": request})
+            if kept.outcome == "error":
+                await _refuse(interaction, kept.text)
+                return
+            head = quoted(kept.data["question"]) if kept.data["command"] == "ask" else ""
+            first, *more = render(kept, escape_discord, CONTENT_LIMIT - len(head))
+            parts = [head + first, *more]
         view = discord.ui.View.from_message(message, timeout=None)
         for item in list(view.children):
             does, _ = pressed(getattr(item, "custom_id", "") or "") or ("", ())
@@ -202,22 +193,12 @@ class Buttons:
         view.stop()
         name = escape_discord(interaction.user.display_name)
         note = "\n-# " + word(language, "shared_by", person=name)
-        *first, text = self._parts(request) if long else [message.content]
-        text += note if len(text + note) <= CONTENT_LIMIT else ""
-        if not first:
-            await interaction.response.send_message(text, view=view, suppress_embeds=True)
-            return
-        await interaction.response.send_message(first[0], suppress_embeds=True)
-        for part in first[1:]:
-            await interaction.followup.send(part, suppress_embeds=True)
-        await interaction.followup.send(text, view=view, suppress_embeds=True)
-
-    def _parts(self, request: str) -> list[str]:
-        """Return the messages of a kept answer, its question above."""
-        asked, reply = self._private[request]
-        head = quote_of(asked)
-        parts = render(reply, escape_discord, CONTENT_LIMIT - len(head))
-        return [head + parts[0], *parts[1:]]
+        parts[-1] += note if len(parts[-1] + note) <= CONTENT_LIMIT else ""
+        send: Any = interaction.response.send_message
+        for part in parts[:-1]:
+            await send(part, suppress_embeds=True)
+            send = interaction.followup.send
+        await send(parts[-1], view=view, suppress_embeds=True)
 
     # Below files
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 import discord
@@ -130,12 +131,6 @@ def _documents(tree: app_commands.CommandTree[Any], begin: Begin, buttons: Butto
         await begin(interaction, "learn", link, private=False)
 
     @tree.command(
-        name=locale_str("sources"), description=locale_str("List the documents known here")
-    )
-    async def sources(interaction: Interaction) -> None:
-        await begin(interaction, "sources", "", private=True)
-
-    @tree.command(
         name=locale_str("forget"),
         description=locale_str("Delete a document from the bot's memory"),
     )
@@ -147,37 +142,34 @@ def _documents(tree: app_commands.CommandTree[Any], begin: Begin, buttons: Butto
 
 
 def _about(tree: app_commands.CommandTree[Any], begin: Begin) -> None:
-    @tree.command(
-        name=locale_str("reindex"), description=locale_str("Read the watched folders again")
-    )
-    async def reindex(interaction: Interaction) -> None:
-        await begin(interaction, "index", "", private=True)
+    for name, command, description in (
+        ("sources", "sources", "List the documents known here"),
+        ("reindex", "index", "Read the watched folders again"),
+        ("status", "status", "What the bot knows, its model and its health"),
+        ("help", "help", "What the bot can do here"),
+    ):
+        tree.command(name=locale_str(name), description=locale_str(description))(
+            _plain(begin, command)
+        )
 
-    @tree.command(
-        name=locale_str("status"),
-        description=locale_str("What the bot knows, its model and its health"),
-    )
-    async def status(interaction: Interaction) -> None:
-        await begin(interaction, "status", "", private=True)
 
-    @tree.command(name=locale_str("help"), description=locale_str("What the bot can do here"))
-    async def help_(interaction: Interaction) -> None:
-        options = {"commands": WRITTEN}
-        await begin(interaction, "help", "", private=True, options=options)
+def _plain(begin: Begin, command: str) -> Callable[[Interaction], Coroutine[Any, Any, None]]:
+    """Return a command that has no options."""
+    options = {"commands": WRITTEN} if command == "help" else None
+
+    async def give(interaction: Interaction) -> None:
+        await begin(interaction, command, "", private=True, options=options)
+
+    return give
 
 
 def _menus(tree: app_commands.CommandTree[Any], buttons: Buttons) -> None:
-    @tree.context_menu(name=locale_str("Summarise"))
-    async def summarise(interaction: Interaction, message: discord.Message) -> None:
-        await buttons.summarise(interaction, message)
-
-    @tree.context_menu(name=locale_str("Ask about this"))
-    async def ask_about(interaction: Interaction, message: discord.Message) -> None:
-        await buttons.ask_about(interaction, message)
-
-    @tree.context_menu(name=locale_str("Remember this thread"))
-    async def remember(interaction: Interaction, message: discord.Message) -> None:
-        await buttons.remember(interaction, message)
+    for name, use in (
+        ("Summarise", buttons.summarise),
+        ("Ask about this", buttons.ask_about),
+        ("Remember this thread", buttons.remember),
+    ):
+        tree.add_command(app_commands.ContextMenu(name=locale_str(name), callback=use))
 
 
 async def sync_commands(client: discord.Client, tree: app_commands.CommandTree[Any]) -> bool:

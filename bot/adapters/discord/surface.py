@@ -137,12 +137,16 @@ def _question(request: Request, *, long: bool) -> tuple[str, ...]:
 
 def quote_of(request: Request) -> str:
     """Return the question as it stands above its answer, where nothing else shows it."""
-    text = clean(request.text).strip()
-    if request.command != "ask" or "token" not in request.address or not text:
-        return ""
-    lines = escape_discord(text).split("\n")
-    quoted = "".join(f"> {line}\n" for line in lines)
-    return quoted if len(quoted) <= _QUOTED else ""
+    shown = request.command == "ask" and "token" in request.address
+    return quoted(request.text) if shown else ""
+
+
+def quoted(question: str) -> str:
+    """Return a question as a quote; nothing where that would be long."""
+    text = clean(question).strip()
+    lines = escape_discord(text).split("\n") if text else []
+    quote = "".join(f"> {line}\n" for line in lines)
+    return quote if len(quote) <= _QUOTED else ""
 
 
 def question_in(content: str) -> str:

@@ -31,10 +31,6 @@ _WORDS: dict[str, tuple[str, str]] = {
         "The question is no longer there.",
         "问题已不在了。",
     ),
-    "no_longer": (
-        "That answer is no longer at hand: please ask again.",
-        "这个回答已不在手边，请再问一次。",
-    ),
     "nothing_here": (
         "There is nothing to read in this message.",
         "这条消息里没有可读的内容。",

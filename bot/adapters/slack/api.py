@@ -120,6 +120,15 @@ class SlackApi:
         except FAILURES as error:
             log.warning("a person could not be told: %s", reason(error))
 
+    async def rest(self, channel: str, thread: str) -> None:
+        """Say that nothing is being written in a thread, which Slack doesn't see after a stop."""
+        try:
+            await self.client.agents_sessions_setStatus(
+                channel_id=channel, thread_ts=thread, status="active"
+            )
+        except FAILURES as error:
+            log.warning("a thread still seems to be answered: %s", reason(error))
+
     async def file_url(self, file: str) -> str:
         """Return where Slack keeps a file; raise `AttachmentError` if it keeps none."""
         try:

@@ -25,7 +25,6 @@ from bot.adapters.slack.requests import is_direct, to_verb
 from bot.adapters.slack.words import word
 from bot.adapters.slack.work import SlackWork
 from bot.messages import Event, Language
-from bot.wire import event_to_json
 
 log = logging.getLogger(__name__)
 
@@ -85,14 +84,8 @@ class Clicks:
             self._start(self._case(body, team))
         elif kind == "home_ask":
             self._start(self._home_form(body))
-        elif kind == "share":
-            reply = self._work.private.get(action.get("value") or "")
-            if reply is None:
-                self._start(self._say(body, "cannot_share"))
-                return None
-            return events.click(body, team, {"reply": event_to_json(reply)})
         elif kind in _STORED:
-            return events.click(body, team, {})
+            return events.click(body, team)
         return None
 
     def shortcut(self, body: Body, team: Team) -> Event | None:
@@ -155,10 +148,6 @@ class Clicks:
         language = await self._language(body["user"]["id"])
         form = ask_form(body["actions"][0]["value"], "", language)
         await self._shown(body["trigger_id"], form)
-
-    async def _say(self, body: Body, key: str) -> None:
-        language = await self._language(body["user"]["id"])
-        await self._work.whisper(body.get("response_url"), word(language, key))
 
     async def _asked(self, event: Event, user: str, command: str, text: str, **more: Any) -> Any:
         payload = {"channel": event.channel, "user": user}

@@ -130,7 +130,7 @@ def command(body: Body, me: Team) -> Event:
     return _asked(body["trigger_id"], team, "command", body["channel_id"], payload)
 
 
-def click(body: Body, me: Team, extra: Mapping[str, Any]) -> Event:
+def click(body: Body, me: Team) -> Event:
     """Return a click on a button of a message."""
     team, external = place_of(body, me)
     action, container = body["actions"][0], body.get("container") or {}
@@ -144,7 +144,6 @@ def click(body: Body, me: Team, extra: Mapping[str, Any]) -> Event:
         "response_url": body.get("response_url"),
         "private": bool(container.get("is_ephemeral")),
         "external": external,
-        **extra,
     }
     return _asked(body["trigger_id"], team, "click", channel, payload)
 

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
 from bot.adapters.delivery import View
-from bot.adapters.sheet import UNSEEN, Place, Refused, Unreachable
+from bot.adapters.sheet import SENT, Place, Refused, Unreachable
 from bot.adapters.slack.api import retry_handlers, translated
 from bot.adapters.slack.blocks import Page, pages
 from bot.markdown import inert
@@ -275,7 +275,7 @@ class _Whisper:
         """Show a message to the person."""
         over = self.replaces and mark.endswith("/0")
         await whisper(self.client, self.response_url, page.text, page.blocks(), over=over)
-        return UNSEEN
+        return SENT
 
     async def find(self, mark: str) -> str | None:
         """Return None: nobody can look at what was whispered."""

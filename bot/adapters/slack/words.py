@@ -34,10 +34,6 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "looking": ("Looking…", "正在查找…"),
     "shared": ("Question: {question}", "问题：{question}"),
     "shared_by": ("Shared by {person}", "由 {person} 分享"),
-    "cannot_share": (
-        "That answer is no longer at hand: ask again, and share the new one.",
-        "这个回答已不在手边，请再问一次，然后分享新的回答。",
-    ),
     # Forms
     "ask_title": ("Ask the documents", "向文档提问"),
     "ask_about_title": ("Ask about this", "就此提问"),

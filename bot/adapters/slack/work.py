@@ -11,7 +11,7 @@ from typing import Any, Final
 from bot.adapters.delivery import Deliveries
 from bot.adapters.sheet import Refused, Unreachable
 from bot.adapters.slack.access import Access, Team
-from bot.adapters.slack.api import FAILURES, SlackApi, reason, remember
+from bot.adapters.slack.api import FAILURES, SlackApi, reason
 from bot.adapters.slack.blocks import Block, Page, home
 from bot.adapters.slack.events import team_of
 from bot.adapters.slack.requests import (
@@ -41,7 +41,7 @@ from bot.messages import (
     Request,
 )
 from bot.render import escape_slack, shorten
-from bot.wire import event_from_json
+from bot.wire import event_from_json, event_to_json
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +86,6 @@ class SlackWork:
         self._habits = habits
         self.me = ""
         """The bot's own user id, known after signing in."""
-        self.private: dict[str, Reply] = {}
-        """Answers that one person got, for them to share."""
         self._live: dict[str, set[str]] = {}
 
     async def work(self, event: Event) -> None:
@@ -121,17 +119,9 @@ class SlackWork:
             yield Reply("answer", word(language, "keep_asked", names=names), language)
             return
         if request.command == SHARE:
-            shared = event_from_json(dict(request.options["reply"]))
-            if isinstance(shared, Reply):
-                by = word(shared.language, "shared_by", person=request.options["by"])
-                yield replace(shared, chunks=(*shared.chunks, ReplyChunk(f"\n\n{by}")))
+            yield event_from_json(dict(request.options["reply"]))
             return
         async for said in self._handle(request):
-            if isinstance(said, Reply) and "response_url" in request.address:
-                asked = word(said.language, "shared", question=request.text)
-                chunks = said.chunks or (ReplyChunk(said.text),)
-                shared = replace(said, chunks=(ReplyChunk(f"{asked}\n\n"), *chunks))
-                remember(self.private, request.id, shared, 500)
             yield said
 
     async def last(self, request: Request) -> Reply:
@@ -230,6 +220,7 @@ class SlackWork:
         conversation = conversation_of(team_of(event.team), channel, thread)
         for request in list(self._live.get(conversation, ())):
             await self._stop(request, event)
+        await self._api.rest(channel, thread)
 
     async def _stop(self, request: str, event: Event) -> None:
         """End a request, for whoever asked it or an admin; others are told why not."""
@@ -329,11 +320,7 @@ class SlackWork:
                 asked = replace(asked, conversation=f"{asked.conversation}:files")
                 await self._deliver_if_allowed(asked, event, about["over"])
             case "share":
-                place = {"channel": payload["channel"], "user": payload["user"]}
-                by = await self._api.name(payload["user"], payload["user"])
-                options = {"reply": payload["reply"], "by": by}
-                asked = self.request(context, SHARE, "", place, options=options)
-                await self._deliver(replace(asked, address={"channel": event.channel}), event)
+                await self._share(context, value, event)
 
     async def _deliver_if_allowed(self, asked: Request, event: Event, over: str | None) -> None:
         """Do what a button does; whoever may not is told so, and the button stays for others."""
@@ -350,6 +337,23 @@ class SlackWork:
         place = {"channel": channel, "response_url": url, "again": "yes"}
         await self.whisper(url, word(asked.language or "en", "looking"), over=True)
         await self._deliver(replace(asked, conversation=mine, address=place), event)
+
+    async def _share(self, context: Context, answered: str, event: Event) -> None:
+        """Show everybody an answer that only one person has seen, and who shares it."""
+        payload = event.payload
+        place = {"channel": payload["channel"], "user": payload["user"]}
+        wanted = self.request(context, "recall", "", place, options={"reply": answered})
+        reply = await self.last(wanted)
+        if reply.outcome == "error":
+            return await self.whisper(payload["response_url"], reply.text)
+        person = await self._api.name(payload["user"], payload["user"])
+        asked = word(reply.language, "shared", question=reply.data["question"])
+        by = word(reply.language, "shared_by", person=person)
+        said = reply.chunks or (ReplyChunk(reply.text),)
+        chunks = (ReplyChunk(f"{asked}\n\n"), *said, ReplyChunk(f"\n\n{by}"))
+        options = {"reply": event_to_json(replace(reply, chunks=chunks, data=None))}
+        shared = self.request(context, SHARE, "", place, options=options)
+        await self._deliver(replace(shared, address={"channel": event.channel}), event)
 
     async def _shortcut(self, event: Event) -> None:
         payload, message = event.payload, event.payload["message"]

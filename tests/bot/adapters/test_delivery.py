@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from bot.adapters.sheet import UNSEEN, Unreachable
+from bot.adapters.delivery import View
+from bot.adapters.sheet import DOUBTFUL, Unreachable
 from bot.messages import Delivery, Event, Reply, ReplyChunk, ReplyEvent, Request, Status
 from tests.bot.adapters.played import ANSWER, EVENT, Bot, Platform, Wall, request, unreachable
 from tests.bot.inboxes import MemoryInbox
@@ -190,19 +191,26 @@ async def test_what_one_place_refuses_goes_to_the_next(platform: Platform, bot: 
 def unseen(platform: Platform) -> Platform:
     """A platform where nobody can look for any message after the first."""
     platform.walls = [Wall("here", platform, unseen_from=1)]
-    platform.render = lambda view: view.text().split(" ")  # type: ignore[method-assign]
+
+
+    def words(view: View) -> list[str]:
+        failed = view.reply is not None and view.reply.outcome == "error"
+        return [MISSING] if failed else view.text().split(" ")
+
+    platform.render = words  # type: ignore[method-assign]
     return platform
 
 
+MISSING = "missing?"
 LONG = replace(ANSWER, text="One. Two. Three.", chunks=())
 
 
 @pytest.mark.parametrize(
     ("noted", "says"),
-    [(["m1"], ["One.", "Two.", "Three."]), (["m1", UNSEEN], ["One.", "Three."])],
+    [(["m1"], ["One.", "Two.", "Three."]), (["m1", DOUBTFUL], ["One.", "Three.", MISSING])],
     ids=["before the note", "after the note"],
 )
-async def test_what_nobody_can_look_for_is_sent_once_at_most_over_a_crash(
+async def test_what_nobody_can_look_for_is_sent_once_or_told_to_be_missing(
     unseen: Platform, inbox: MemoryInbox, noted: list[str], says: list[str]
 ) -> None:
     await inbox.add(EVENT)
@@ -228,7 +236,7 @@ async def test_what_nobody_can_look_for_is_not_repeated_when_its_receipt_is_lost
 
     unseen.script["post"] = [heard, unreachable]
     await Bot(unseen, inbox, answers).say()
-    assert unseen.says == ["One.", "Three."]
+    assert unseen.says == ["One.", "Three.", MISSING]
 
 
 async def test_what_nobody_takes_ends(platform: Platform, bot: Bot) -> None:

@@ -10,6 +10,7 @@ from bot.adapters.slack.adapter import SlackAdapter
 from bot.messages import Citation, Reply, ReplyChunk, ReplyEvent, Request, Sources, Status
 from rag.fetch import Fetcher
 from tests.bot.inboxes import MemoryInbox
+from tests.bot.recalled import Recalled
 from tests.doubles.slack import Message, SlackDouble
 
 GENERAL = "slack:-:T0TEAM:C0GENERAL"
@@ -32,6 +33,7 @@ class Bot:
     def __init__(self, slack: SlackDouble, script: Script, **settings: Any) -> None:
         self.slack = slack
         self.requests: list[Request] = []
+        self.recalled = Recalled()
         self.port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._script = script
         self.inbox = settings.pop("inbox", None) or MemoryInbox()
@@ -51,7 +53,11 @@ class Bot:
 
     async def _handle(self, request: Request) -> AsyncIterator[ReplyEvent]:
         self.requests.append(request)
+        if request.command == "recall":
+            yield self.recalled.reply(request)
+            return
         async for event in self._script(request):
+            self.recalled.note(request, event)
             yield event
 
     def asked(self, command: str = "ask") -> list[Request]:

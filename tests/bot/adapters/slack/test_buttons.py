@@ -110,6 +110,7 @@ async def test_slacks_own_stop_button_ends_the_request(slack: SlackDouble, start
     await finished(slack, ts, "Half an ans")
     assert bot.asked("stop")[0].text == bot.asked()[0].id
     assert len(slack.in_thread(ts)) == 1
+    await slack.until(lambda: slack.sessions == {("C0GENERAL", ts): "active"})
 
 
 async def test_slacks_own_stop_button_is_the_askers(slack: SlackDouble, start: Start) -> None:

@@ -133,7 +133,7 @@ async def test_an_old_answer_can_no_longer_be_shared(slack: SlackDouble, start: 
     bot = await start()
     await slack.command("/ask", "How many days?")
     await slack.until(lambda: slack.responses)
-    bot.adapter._work.private.clear()  # as after a restart
+    bot.recalled.forget()
     await slack.click(slack.responses[0], "share")
     await slack.until(lambda: len(slack.responses) == 2)
     assert "no longer" in slack.responses[1]["text"]
