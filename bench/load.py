@@ -134,7 +134,7 @@ async def written(slack: Watch, number: int) -> None:
     """Have long answers written, one after the other: 400 words in 20 seconds."""
     while True:
         ts = await slack.mention(f"Is it {number}? (words 400)", user=f"U1{number}")
-        await slack.until(lambda: ts in slack.whole)
+        await slack.until(partial(slack.all_told, [ts]))
         if ts in slack.busy:
             await asyncio.sleep(1)
 

@@ -38,9 +38,9 @@ SESSION_STATUSES = ("active", "processing", "suspended", "closed")
 
 @cache
 def arguments(method: str) -> frozenset[str]:
-    """Return what the SDK lets a call of a method have."""
+    """Return what the SDK lets a call of a method have; Bolt's clients add their team to all."""
     call = getattr(AsyncWebClient, method.replace(".", "_"))
-    return frozenset(inspect.signature(call).parameters) - {"self", "kwargs"}
+    return frozenset(inspect.signature(call).parameters) - {"self", "kwargs"} | {"team_id"}
 
 
 @dataclass

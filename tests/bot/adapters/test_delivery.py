@@ -192,7 +192,6 @@ def unseen(platform: Platform) -> Platform:
     """A platform where nobody can look for any message after the first."""
     platform.walls = [Wall("here", platform, unseen_from=1)]
 
-
     def words(view: View) -> list[str]:
         failed = view.reply is not None and view.reply.outcome == "error"
         return [MISSING] if failed else view.text().split(" ")
