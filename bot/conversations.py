@@ -126,7 +126,9 @@ class Conversations:
         row = await self._writer.read(
             lambda connection: connection.execute(query).mappings().first()
         )
-        reply = event_from_json(row["reply"]) if row is not None and row["reply"] else None
+        if row is None or row["reply"] is None:
+            return None
+        reply = event_from_json(row["reply"])
         if not isinstance(reply, Reply):
             return None
         return Kept(row["user"], frozenset(row["audience"]), said_of(row), reply)

@@ -84,6 +84,19 @@ class Bot:
         """
         (self.folder / f"told-{what}").write_text(how, encoding="utf-8")
 
+    @property
+    def has_hung(self) -> int:
+        """Return how often the model has hung `once`."""
+        return len([*self.folder.glob("hung-*")])
+
+    async def hung(self, times: int) -> None:
+        """Wait until the model has hung `once` so often."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                if self.has_hung >= times:
+                    return
+                await asyncio.sleep(0.02)
+
     def send(self, number: signal.Signals) -> None:
         """Send a signal."""
         os.kill(self._pid, number)
@@ -277,7 +290,7 @@ async def script(prompt: str) -> AsyncIterator[str | None]:
             if told("hangs"):
                 await asyncio.Event().wait()
         case ["hang", "once"]:
-            name = hashlib.sha256(prompt.encode()).hexdigest()
+            name = f"hung-{hashlib.sha256(prompt.encode()).hexdigest()}"
             try:
                 (Path(os.environ["SCRIPT_FOLDER"]) / name).touch(exist_ok=False)
                 await asyncio.Event().wait()

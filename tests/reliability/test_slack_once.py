@@ -147,12 +147,13 @@ async def killed(bot: Bot, slack: SlackDouble, case: Case) -> tuple[str, list[as
     """Ask something of a bot that is killed over it; return the question's ts, and its events."""
     where = case.chance.choice([*PLACES, "while it is written", "a while after"])
     bot.tell("crash", where)
+    hung = bot.has_hung
     hangs = "(hang once)" if where == "while it is written" else ""
     events = twins(slack, f"Is it {case.number}? {hangs}")
     ts = str(events[0]["ts"])
     telling = [asyncio.create_task(slack.send_event(event)) for event in events]
     if where == "while it is written":
-        await slack.until(lambda: slack.in_thread(ts))
+        await bot.hung(hung + 1)
     elif where == "a while after":
         with suppress(TimeoutError):
             await slack.until(lambda: False, case.chance.random())
@@ -178,7 +179,7 @@ async def test_d3_a_command_is_answered_once_after_a_kill(nursery: Nursery, tmp_
         for case in cases("D3", "Slack's commands, the bot killed", full=60, sample=1):
             where = case.chance.choice(places)
             bot.tell("crash", where)
-            crashes = where in PLACES
+            crashes, hung = where in PLACES, bot.has_hung
             question = f"Is it {case.number}?" + ("" if crashes else " (hang once)")
             wanted = [0, 1] if where == lost else [1, 0]
             asking = asyncio.create_task(slack.command("/ask", question))
@@ -186,6 +187,7 @@ async def test_d3_a_command_is_answered_once_after_a_kill(nursery: Nursery, tmp_
                 await bot.ended()
             else:
                 await asking
+                await bot.hung(hung + 1)
                 await bot.kill()
             bot.tell("crash")
             await start(bot, slack)

@@ -260,7 +260,7 @@ async def _commands(transcript: Transcript) -> None:
     transcript.scene("Learning a web page")
     transcript.did("`/learn link: https://example.org/faq`")
     learned = person.slash(double.channel, "learn", link="https://example.org/faq")
-    await transcript.shown(learned, "34 passages")
+    await transcript.shown(learned, "ready")
 
 
 async def _menus(transcript: Transcript) -> None:
@@ -281,7 +281,7 @@ async def _menus(transcript: Transcript) -> None:
     thread = person.start_thread(double.channel, "The pier", message)
     said = person.say(thread, "We keep it.")
     transcript.did("chooses *Apps, Remember this thread* in the thread “The pier”")
-    await transcript.shown(person.choose(thread, "Remember this thread", said), "34 passages")
+    await transcript.shown(person.choose(thread, "Remember this thread", said), "ready")
 
 
 async def _files(transcript: Transcript) -> None:

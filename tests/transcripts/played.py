@@ -55,7 +55,7 @@ class Played:
             if isinstance(event, ReplyChunk):
                 said.append(event)
             yield event
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.03)
         if self.holding is not None and request.command not in ("rate", "sources"):
             await self.holding.wait()
         if asks and self._stopped:
@@ -72,9 +72,11 @@ class Played:
             case "ask" if self.busy:
                 return [Reply("busy", say(language, "busy"), language)]
             case "ask" if "moon" in request.text:
-                nearest = say(language, "nearest", documents=", ".join(_FILES))
-                text = f"{say(language, 'not_found')} {nearest}"
-                return [Status(say(language, "searching")), Reply("refusal", text, language)]
+                documents = counted(language, "documents", len(_FILES))
+                text = say(language, "not_found_in", documents=documents)
+                nearest = _ANSWERS[language][0]
+                refusal = Reply("refusal", text, language, nearest=(nearest,))
+                return [Status(say(language, "searching")), refusal]
             case "ask" | "summarise":
                 return self._answer(request, language)
             case "upload" | "learn" | "remember":
