@@ -37,7 +37,7 @@ class FolderSchedule:
         for name, trigger in self._triggers.items():
             self.enqueue(name)
             scheduler.add_job(
-                self.enqueue, trigger, args=[name], id=f"folder:{name}", replace_existing=True
+                self._fall_due, trigger, args=[name], id=f"folder:{name}", replace_existing=True
             )
         scheduler.start()
         try:
@@ -55,8 +55,12 @@ class FolderSchedule:
         finally:
             scheduler.shutdown(wait=False)
 
+    async def _fall_due(self, name: str) -> None:
+        # A coroutine, because the scheduler calls a plain function in another thread.
+        self.enqueue(name)
+
     def enqueue(self, name: str) -> None:
-        """Have a folder read soon."""
+        """Have a folder read soon; for the thread of the event loop alone."""
         if name not in self._waiting:
             self._waiting.add(name)
             self._due.put_nowait(name)

@@ -69,11 +69,11 @@ class Bot:
 
     async def start(self, environment: Mapping[str, str], **more: str) -> None:
         """Begin to run; return when it can be killed, which is before it is ready."""
-        self._pid = await self._begin({**environment, **more}, "run")
+        self._pid = await self.begin({**environment, **more}, "run")
 
     async def verb(self, *arguments: str) -> int:
         """Run another verb to its end, such as `index`; return its exit code."""
-        pid = await self._begin({}, *arguments)
+        pid = await self.begin({}, *arguments)
         return await asyncio.to_thread(self._nursery.ended, pid, PATIENCE)
 
     def tell(self, what: str, how: str = "") -> None:
@@ -118,7 +118,8 @@ class Bot:
             shutil.copytree(self.data, known)
         shutil.copytree(known, self.data, dirs_exist_ok=True)
 
-    async def _begin(self, environment: Mapping[str, str], *arguments: str) -> int:
+    async def begin(self, environment: Mapping[str, str], *arguments: str) -> int:
+        """Begin to run a verb; return the process's id."""
         whole = ["--config", str(self.folder / "config.yaml"), *arguments]
         own = {"SCRIPT_FOLDER": str(self.folder), **environment}
         return await asyncio.to_thread(self._nursery.begin, whole, own, self.folder / "log.txt")
