@@ -9,36 +9,51 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import threading
 import unicodedata
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from operator import add
 
+import numpy as np
+import numpy.typing as npt
 import Stemmer
 
 from rag.language import HAN
+
+_Ids = npt.NDArray[np.uint32]
+_Weights = npt.NDArray[np.float64]
 
 _K1 = 0.9
 _B = 0.4
 _AVERAGE_TERMS = 160
 MAX_WEIGHT = _K1 + 1
 """What a term's weight approaches the more often it occurs."""
-_RUN = re.compile(rf"(?P<han>[{HAN}]+)|[^\W_{HAN}]+")
+_RUN = re.compile(rf"[{HAN}]+|[^\W_{HAN}]+")
+_ASCII_RUN = re.compile(r"[a-z0-9]+")
+_IS_HAN = re.compile(rf"[{HAN}]")
 
 
 def terms(text: str) -> list[str]:
     """Return the terms of a text in order: bigrams of Han runs, stems of other words."""
-    stemmer = Stemmer.Stemmer("english")  # not safe to share between threads, cheap to make
+    if text.isascii():  # as most of the words of passages
+        return [_stem(word) for word in _ASCII_RUN.findall(text.lower())]
     found: list[str] = []
-    for match in _RUN.finditer(unicodedata.normalize("NFKC", text).casefold()):
-        run = match.group()
-        if not match["han"]:
-            found.append(stemmer.stemWord(run))
+    for run in _RUN.findall(unicodedata.normalize("NFKC", text).casefold()):
+        if not _IS_HAN.match(run):
+            found.append(_stem(run))
         elif len(run) == 1:
             found.append(run)
         else:
-            found.extend(run[i : i + 2] for i in range(len(run) - 1))
+            found.extend(map(add, run, run[1:]))
     return found
+
+
+@lru_cache(maxsize=200_000)
+def _stem(word: str) -> str:
+    # A stemmer isn't safe to share between threads, and cheap to make.
+    return str(Stemmer.Stemmer("english").stemWord(word))
 
 
 @lru_cache(maxsize=200_000)
@@ -49,9 +64,46 @@ def term_id(term: str) -> int:
 
 def passage_weights(text: str) -> dict[int, float]:
     """Return the BM25 term-frequency weight of every term of a passage, by dimension."""
-    counts = Counter(term_id(term) for term in terms(text))
+    counts = Counter(map(term_id, terms(text)))
     norm = _K1 * (1 - _B + _B * counts.total() / _AVERAGE_TERMS)
     return {term: count * (_K1 + 1) / (count + norm) for term, count in counts.items()}
+
+
+class Scores:
+    """Scores passages by their keywords; safe from any thread.
+
+    How the terms of the passages weigh that were scored last is kept, in about a kilobyte each.
+    """
+
+    def __init__(self, kept: int = 4096) -> None:
+        self._kept = kept
+        self._known: OrderedDict[str, tuple[_Ids, _Weights]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, passages: Iterable[tuple[str, str]], rarities: Mapping[int, float]) -> _Weights:
+        """Return the BM25 scores of passages, each a text and an id that no other text has."""
+        wanted = np.fromiter(rarities.keys(), np.uint32)
+        rare = np.fromiter(rarities.values(), np.float64)
+        scores = []
+        for row_id, text in passages:
+            ids, weights = self._weighed(row_id, text)
+            at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
+            scores.append(float(rare @ (weights[at] * (ids[at] == wanted))) if len(ids) else 0.0)
+        return np.array(scores, np.float64)
+
+    def _weighed(self, row_id: str, text: str) -> tuple[_Ids, _Weights]:
+        with self._lock:
+            if row_id in self._known:
+                self._known.move_to_end(row_id)
+                return self._known[row_id]
+        weights = passage_weights(text)
+        ids = np.array(sorted(weights), np.uint32)
+        weighed = ids, np.array([weights[term] for term in ids.tolist()], np.float64)
+        with self._lock:
+            self._known[row_id] = weighed
+            if len(self._known) > self._kept:
+                self._known.popitem(last=False)
+        return weighed
 
 
 def rarity(frequency: int, passages: int) -> float:

@@ -19,6 +19,8 @@ _HAN_WORDS = 0.5
 
 def chinese_share(text: str) -> float:
     """Return the share of a text's words that Han characters carry, from 0 to 1."""
+    if text.isascii():
+        return 0.0
     han = len(_HAN_CHARACTER.findall(text)) * _HAN_WORDS
     return han / (han + len(_WORD.findall(text))) if han else 0.0
 

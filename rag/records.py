@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Column, Engine, Row, Select, and_, func, or_, select
+from sqlalchemy import Engine, Row, Select, and_, func, or_, select
 
 from rag.audience import Audience
 from rag.errors import DocumentCode, TeamglmError
@@ -141,11 +141,18 @@ class Records:
 
     def passage_count(self, audience: Audience) -> int:
         """Return how many visible passages are live."""
-        return self._tally(tally.c.passages, audience)
+        return self.state(audience)[0]
 
     def generation(self, audience: Audience) -> int:
         """Return a number that grows whenever a visible document begins or ceases to answer."""
-        return self._tally(tally.c.generation, audience)
+        return self.state(audience)[1]
+
+    def state(self, audience: Audience) -> tuple[int, int]:
+        """Return how many visible passages are live, and the generation that they are of."""
+        query = select(func.sum(tally.c.passages), func.sum(tally.c.generation))
+        with self._reading.connect() as connection:
+            row = connection.execute(query.where(tally.c.scope.in_(audience.scopes))).one()
+            return int(row[0] or 0), int(row[1] or 0)
 
     def sample_vectors(
         self, audience: Audience, language: Language, embedder: str, limit: int, seed: int = 0
@@ -172,17 +179,18 @@ class Records:
             return np.empty((0, 0), np.float32)
         return np.stack([np.frombuffer(value, np.float32) for value in values])
 
-    def vectors(
+    def candidates(
         self, row_ids: Sequence[str], audience: Audience, embedder: str
-    ) -> dict[str, npt.NDArray[np.float32]]:
-        """Return the vectors of those of the rows that are live and visible, by row id."""
+    ) -> dict[str, tuple[Passage, npt.NDArray[np.float32] | None]]:
+        """Return those of the rows that are live and visible, with their vectors, by row id."""
         same_text = and_(vector.c.text_hash == chunk.c.text_hash, vector.c.embedder == embedder)
-        query = _live(select(passage.c.row_id, vector.c.value), audience).join(vector, same_text)
-        found: dict[str, npt.NDArray[np.float32]] = {}
+        whole = _passages(audience).add_columns(vector.c.value).outerjoin(vector, same_text)
+        found: dict[str, tuple[Passage, npt.NDArray[np.float32] | None]] = {}
         with self._reading.connect() as connection:
             for batch in batches(row_ids):
-                rows = connection.execute(query.where(passage.c.row_id.in_(batch)))
-                found.update((row.row_id, np.frombuffer(row.value, np.float32)) for row in rows)
+                for *row, value in connection.execute(whole.where(passage.c.row_id.in_(batch))):
+                    stored = None if value is None else np.frombuffer(value, np.float32)
+                    found[row[0]] = Passage(*row), stored
         return found
 
     def find_document(self, reference: str, audience: Audience) -> DocumentRecord:
@@ -254,11 +262,6 @@ class Records:
         query = select(document.c.id).where(_visible(audience)).limit(1)
         with self._reading.connect() as connection:
             return connection.scalar(query) is not None
-
-    def _tally(self, column: Column[int], audience: Audience) -> int:
-        query = select(func.sum(column)).where(tally.c.scope.in_(audience.scopes))
-        with self._reading.connect() as connection:
-            return int(connection.scalar(query) or 0)
 
 
 def embedded_text(section: str | None, text: str) -> str:

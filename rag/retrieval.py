@@ -13,13 +13,13 @@ import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
 from rag.audience import Audience
-from rag.keywords import MAX_WEIGHT, passage_weights, query_weights, term_id, terms
+from rag.keywords import MAX_WEIGHT, Scores, query_weights, term_id, terms
 from rag.language import LANGUAGES, Language, chinese_share, language_of
 from rag.records import Passage, Records, embedded_text
 from rag.store import PassageIndex
 
 # Candidates of each arm. Rows that aren't live are dropped afterwards, so it is more than needed.
-_CANDIDATES = 40
+CANDIDATES = 40
 _DENSE_SHARE = 0.65
 # Of two equals the one in the question's language is the better answer.
 _ACROSS = 0.95
@@ -144,6 +144,7 @@ class Retriever:
         self._embedder_key = embedder_key
         self._backgrounds: dict[tuple[Audience, Language], _Background] = {}
         self._lock = threading.Lock()
+        self._scores = Scores()
 
     def use(self, index: PassageIndex, embeddings: Embeddings, embedder_key: str) -> None:
         """Answer from another model's index; call it while no question is being answered."""
@@ -152,7 +153,7 @@ class Retriever:
     def retrieve(self, query: str, audience: Audience, *, limit: int) -> Retrieval:
         """Return at most `limit` live passages that the audience may see; blocking, thread-safe."""
         found_terms = {term_id(term) for term in terms(query)}
-        count = self._records.passage_count(audience)
+        count, generation = self._records.state(audience)
         frequencies = self._records.frequencies(found_terms, audience)
         rarities = query_weights(query, frequencies, count)
         if not audience.scopes or not count or not query.strip():
@@ -162,14 +163,15 @@ class Retriever:
         usual = {
             language: background @ vector
             for language in LANGUAGES
-            if len(background := self._background(audience, language))
+            if len(background := self._background(audience, language, generation))
         }
-        near, passages = self._candidates(vector, rarities, audience, usual)
+        near, passages = self._candidates(vector, rarities, audience, usual, generation)
         rows = list(near)
         if not rows:
             return Retrieval((), 0.0, rarities)
         cosines = np.array([near[row] for row in rows], np.float64)
-        keywords = self._keywords([passages[row] for row in rows], rarities)
+        texts = ((row, embedded_text(passages[row].section, passages[row].text)) for row in rows)
+        keywords = self._scores.of(texts, rarities)
         languages = [passages[row].language for row in rows]
         asked = language_of(query)
         scores = _fuse(
@@ -204,23 +206,26 @@ class Retriever:
         rarities: Mapping[int, float],
         audience: Audience,
         languages: Collection[Language],
+        generation: int,
     ) -> tuple[dict[str, float], dict[str, Passage]]:
         """Return the cosines and the passages of what the searches found, by row id."""
         for _ in range(_ATTEMPTS):
-            generation = self._records.generation(audience)
             near: dict[str, float] = {}
             for language in languages:
                 near |= self._index.search_dense(
-                    vector.tolist(), audience.scopes, _CANDIDATES, language=language
+                    vector.tolist(), audience.scopes, CANDIDATES, language=language
                 )
-            worded = self._index.search_sparse(rarities, audience.scopes, _CANDIDATES)
+            worded = self._index.search_sparse(rarities, audience.scopes, CANDIDATES)
+            rows = list(near | dict(worded))
+            found = self._records.candidates(rows, audience, self._embedder_key)
+            passages = {row: passage for row, (passage, _) in found.items()}
             # What only the keywords found is compared here, so that both scores are exact.
-            rest = [row for row, _ in worded if row not in near]
-            for row, stored in self._records.vectors(rest, audience, self._embedder_key).items():
-                near[row] = float(stored @ vector)
-            passages = self._records.passages(list(near), audience)
+            for row, (_, stored) in found.items():
+                if row not in near and stored is not None:
+                    near[row] = float(stored @ vector)
             # A document that was published meanwhile would be missing, old version and new.
-            if self._records.generation(audience) == generation:
+            before, generation = generation, self._records.generation(audience)
+            if generation == before:
                 break
         live = {
             row: cosine
@@ -229,18 +234,10 @@ class Retriever:
         }
         return live, passages
 
-    def _keywords(
-        self, passages: Sequence[Passage], rarities: Mapping[int, float]
-    ) -> npt.NDArray[np.float64]:
-        """Return every candidate's BM25 score, also of what only its meaning found."""
-        scores = []
-        for passage in passages:
-            weights = passage_weights(embedded_text(passage.section, passage.text))
-            scores.append(sum(rarities.get(term, 0.0) * weight for term, weight in weights.items()))
-        return np.array(scores, np.float64)
-
-    def _background(self, audience: Audience, language: Language) -> npt.NDArray[np.float32]:
-        state = (self._embedder_key, self._records.generation(audience))
+    def _background(
+        self, audience: Audience, language: Language, generation: int
+    ) -> npt.NDArray[np.float32]:
+        state = (self._embedder_key, generation)
         key = (audience, language)
         known = self._backgrounds.get(key)
         if known is None or known.state != state:

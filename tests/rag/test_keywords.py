@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag.keywords import MAX_WEIGHT, passage_weights, query_weights, rarity, term_id, terms
+from rag.keywords import MAX_WEIGHT, Scores, passage_weights, query_weights, rarity, term_id, terms
 
 
 def test_a_run_of_han_becomes_its_bigrams() -> None:
@@ -67,3 +67,17 @@ def test_a_repeated_word_of_a_question_counts_once() -> None:
 def test_counts_that_a_publication_overtook_never_make_a_weight_negative(frequency: int) -> None:
     assert query_weights("tea", {term_id("tea"): frequency}, 5)[term_id("tea")] > 0
     assert rarity(5, 5) > 0
+
+
+def test_scores_are_what_the_index_would_give_also_of_passages_scored_before() -> None:
+    texts = {str(n): f"leave of {n} days, 休假第{n}天, leave again" for n in range(9)} | {"": "!"}
+    scores = Scores(kept=5)  # fewer than there are
+    for question in ("how many days of leave", "休假 days", "nothing"):
+        rarities = query_weights(question, {}, 9)
+        for _ in range(2):
+            scored = scores.of(texts.items(), rarities)
+            for score, text in zip(scored, texts.values(), strict=True):
+                weights = passage_weights(text)
+                assert score == pytest.approx(
+                    sum(rarities.get(term, 0.0) * weight for term, weight in weights.items())
+                )
