@@ -73,7 +73,7 @@ FORMATS: Mapping[str, tuple[str, str, str]] = {
     "pdf": (
         "PDF",
         "pypdfium2; scans: PP-OCR",
-        "columns of tables without ruled text order; headings that are no bookmarks; drawings",
+        "which column is whose in tables without lines; headings that are no bookmarks; drawings",
     ),
     "docx": ("DOCX, DOCM", "python-docx", "headers and footers; drawings; deleted text"),
     "pptx": ("PPTX, PPSX", "python-pptx", "charts, SmartArt"),

@@ -20,6 +20,8 @@ from rag.ingest.loaders.limits import MAX_PAGES
 from rag.ingest.loaders.outline import Outline, clean, flow, picture, placed
 from rag.ingest.loaders.paragraphs import unwrap
 from rag.ingest.loaders.pictures import Grey, grey
+from rag.ingest.loaders.ruled import Ruled, read
+from rag.ingest.loaders.tables import columns, lines
 
 _LIGATURES = str.maketrans(
     {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st"}
@@ -30,6 +32,8 @@ _MAX_UNKNOWN_SHARE = 0.3
 _SCANNED_SHARE = 0.3
 _SCAN_DPI = 200
 _SCAN_SIDE = 3_300
+_SAME_LINE = 3.0  # points between the lines of a table that goes on
+_RUNNING = 100  # letters at most of a running title
 _MAX_ATTACHED = 50 * 1024 * 1024
 _COMMENTS = {
     raw.FPDF_ANNOT_TEXT,
@@ -60,12 +64,38 @@ class PdfParser(BaseBlobParser):
                 pdf.init_forms()
             forms = pdf.formenv.raw if pdf.formenv is not None else None
             outline = Outline()
+            above = _Above()
             for number in range(pages):
-                yield from _page(pdf, number, marks[number], outline, forms)
+                yield from _page(pdf, number, marks[number], outline, forms, above)
             for name, data in _attachments(pdf):
                 yield from Attachments(blob).read(data, name)
         finally:
             pdf.close()
+
+
+class _Above:
+    """The last table, which may go on below the next page's top."""
+
+    def __init__(self) -> None:
+        self._lines: list[float] = []
+        self._names: list[str] = []
+        self._page = -1
+
+    def rows(self, table: Ruled, page: int, *, first: bool) -> tuple[list[list[str]], bool | None]:
+        """Return a table's rows, with the names from the page before where it goes on from there.
+
+        Also whether the first row names the columns; None where that shows.
+        """
+        rows = [[flow(clean(text.translate(_LIGATURES))) for text in row] for row in table.rows]
+        same = len(table.lines) == len(self._lines) and all(
+            abs(a - b) <= _SAME_LINE for a, b in zip(table.lines, self._lines, strict=True)
+        )
+        goes_on = first and same and self._page == page - 1
+        self._lines, self._page = table.lines, page
+        if goes_on and self._names:
+            return [self._names, *(row for row in rows if row != self._names)], True
+        self._names = columns(rows)
+        return rows, None
 
 
 def _open(data: bytes) -> pdfium.PdfDocument:
@@ -78,7 +108,12 @@ def _open(data: bytes) -> pdfium.PdfDocument:
 
 
 def _page(
-    pdf: pdfium.PdfDocument, number: int, marks: list[tuple[int, str]], outline: Outline, forms: Any
+    pdf: pdfium.PdfDocument,
+    number: int,
+    marks: list[tuple[int, str]],
+    outline: Outline,
+    forms: Any,
+    above: _Above,
 ) -> Iterator[Document]:
     """Yield what stands on a page; an unreadable page of a readable file has nothing."""
     try:
@@ -86,7 +121,8 @@ def _page(
     except pdfium.PdfiumError:
         return
     try:
-        text = _text(page)
+        pieces = _pieces(page)
+        text = "\n".join(_plain(piece) for piece in pieces)
         extra = _fields(page, forms) if forms else []
         extra += _comments(page)
         scan = _scan(page, text)
@@ -97,18 +133,26 @@ def _page(
     parts: list[Document] = []
     if scan is not None:
         parts.append(picture(scan, section=outline.section))
-        text = text if _is_known(text) else ""
+        pieces = pieces if _is_known(text) else []
     waiting = [(level, title) for level, title in marks if title]
-    lines: list[str] = []
-    for line in text.split("\n"):
-        if found := _heading(line, waiting):
-            outline.block("\n".join(lines))
-            lines = []
-            del waiting[: waiting.index(found) + 1]
-            parts += outline.heading(*found)
-        else:
-            lines.append(line)
-    outline.block("\n".join(lines).strip("\n"))
+    first = True
+    for piece in pieces:
+        if isinstance(piece, Ruled):
+            rows, header = above.rows(piece, number, first=first)
+            parts += outline.table(lines(rows, header=header))
+            first = False
+            continue
+        first = first and _letter_count(piece) <= _RUNNING
+        block: list[str] = []
+        for line in piece.split("\n"):
+            if found := _heading(line, waiting):
+                outline.block("\n".join(block))
+                block = []
+                del waiting[: waiting.index(found) + 1]
+                parts += outline.heading(*found)
+            else:
+                block.append(line)
+        outline.block("\n".join(block).strip("\n"))
     outline.block("\n".join(extra))
     parts += outline.close()
     yield from placed(parts, page=number + 1, pages=len(pdf))
@@ -147,14 +191,25 @@ def _bookmarks(pdf: pdfium.PdfDocument) -> dict[int, list[tuple[int, str]]]:
     return marks
 
 
-def _text(page: pdfium.PdfPage) -> str:
+def _pieces(page: pdfium.PdfPage) -> list[str | Ruled]:
+    """Return the page's paragraphs, and its tables among them."""
     text_page = page.get_textpage()
     try:
-        read = text_page.get_text_range()
+        pieces = read(page, text_page)
     finally:
         text_page.close()
-    lines = clean(read.translate(_LIGATURES)).split("\n")
+    return [_paragraphs(piece) if isinstance(piece, str) else piece for piece in pieces]
+
+
+def _paragraphs(text: str) -> str:
+    lines = clean(text.translate(_LIGATURES)).split("\n")
     return unwrap([line.strip() for line in lines]).strip()
+
+
+def _plain(piece: str | Ruled) -> str:
+    if isinstance(piece, str):
+        return piece
+    return "\n".join(" ".join(row) for row in piece.rows)
 
 
 def _is_known(text: str) -> bool:

@@ -64,6 +64,12 @@ def lines(
         yield left
 
 
+def columns(rows: Sequence[Row]) -> list[str]:
+    """Return the names of a table's columns; none where its look doesn't tell them."""
+    ahead = [row for _, row in islice(_filled(rows, MAX_CELLS), _PEEK)]
+    return _top(ahead, None)[1]
+
+
 def _filled(rows: Iterable[Row], max_cells: int) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows that have text, each with how many empty ones stand above it."""
     cells = gap = 0

@@ -23,15 +23,20 @@ FORMATS = Path(__file__).resolve().parents[2] / "data" / "formats"
 
 def make_pdf(pages: Sequence[Sequence[str]], *, encrypted: bool = False) -> bytes:
     """Return a PDF with these lines on its pages."""
+    shown = (" ".join(f"({line}) Tj 0 -14 Td" for line in lines) for lines in pages)
+    return draw_pdf([f"BT /F1 11 Tf 50 750 Td {page} ET" for page in shown], encrypted=encrypted)
+
+
+def draw_pdf(pages: Sequence[str], *, encrypted: bool = False) -> bytes:
+    """Return a PDF whose pages are drawn by these commands; the font is /F1."""
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"",
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     ]
     kids = []
-    for lines in pages:
-        shown = " ".join(f"({line}) Tj 0 -14 Td" for line in lines)
-        stream = f"BT /F1 11 Tf 50 750 Td {shown} ET".encode()
+    for page in pages:
+        stream = page.encode()
         objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream))
         objects.append(
             b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %d 0 R"
