@@ -53,11 +53,11 @@ from rag.errors import DocumentError, StoreUnavailable
 from rag.fetch import Fetcher
 from rag.ingest.blobs import WEB
 from rag.ingest.folders import Folder
-from rag.ingest.ledger import Standing
 from rag.ingest.once import read_once
 from rag.ingest.pages import Page, Pages
 from rag.ingest.sandbox import Sandbox
 from rag.ingest.sightings import Sightings
+from rag.ingest.standing import Standing
 from rag.language import language_of
 from rag.pipeline import AnswerLimits, RagPipeline
 from rag.priority import Priority

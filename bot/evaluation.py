@@ -77,6 +77,8 @@ def _index(folder: Any, app: Any) -> None:
         report = scan(folder, app.indexer, app.records, progress)
     for name, code, reason in report.failed:
         log.warning("%s can't be read (%s): %s", name, code, reason)
+    if report.failures > len(report.failed):
+        log.warning("%d more can't be read", report.failures - len(report.failed))
 
 
 def _identity(settings: Settings, questions: Path, documents: Path, answers: bool) -> str:

@@ -20,9 +20,9 @@ from rag.ingest.activity import Activity
 from rag.ingest.flow import Parser, Progress
 from rag.ingest.folders import Folder, ScanReport, scan
 from rag.ingest.indexer import Indexer
-from rag.ingest.ledger import Standing
 from rag.ingest.parsed import Chunk, Parsed
 from rag.ingest.splitters import Splitter, chunks, make_splitter
+from rag.ingest.standing import Standing
 from rag.models.embeddings import EmbeddingModel
 from rag.priority import Priority
 from rag.records import Records
@@ -33,6 +33,8 @@ log = logging.getLogger(__name__)
 
 # After a time in which somebody always asked, before the next try to take another model over.
 _RETRY_SECONDS = 60.0
+# Who forgets one document often forgets more: a large index is written anew once for all.
+_GATHER_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +176,8 @@ class Library:
         folders: Sequence[Folder],
         triggers: Mapping[str, BaseTrigger],
         elsewhere: Callable[[str], Awaitable[object]],
+        *,
+        gather_seconds: float = _GATHER_SECONDS,
     ) -> None:
         """Read folders at start, on schedule and when they change, until cancelled.
 
@@ -194,8 +198,27 @@ class Library:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(schedule.run())
             tasks.create_task(self._change_model())
+            tasks.create_task(self._erase(gather_seconds))
             for folder in folders:
                 tasks.create_task(watch(folder.path, partial(schedule.enqueue, folder.name)))
+
+    async def _erase(self, gather_seconds: float) -> None:
+        """Erase what was forgotten from a large index's files."""
+        due = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        self.indexer.erases_later = partial(loop.call_soon_threadsafe, due.set)
+        try:
+            while True:
+                await due.wait()
+                due.clear()
+                await asyncio.sleep(gather_seconds)
+                try:
+                    if not await asyncio.to_thread(self.indexer.erase):
+                        due.set()  # something else had the index, or a server takes its time
+                except TeamglmError as error:  # at the next start at the latest
+                    log.warning("what was forgotten is still in the index's files: %s", error)
+        finally:
+            self.indexer.erases_later = None
 
     async def _change_model(self) -> None:
         try:

@@ -120,6 +120,10 @@ PHRASES: dict[str, tuple[str, str]] = {
     "one_passages": ("1 passage", "1 个段落"),
     "known": ("{name}: already known", "{name}：已经学过"),
     "not_learned": ("{name}: {reason}", "{name}：{reason}"),
+    "more_not_learned": (
+        "And {n} more, which the list of documents tells of.",
+        "另有 {n} 个，见文档列表。",
+    ),
     "no_attachment": (
         "There is no file in this message: attach one.",
         "这条消息没有文件，请附上文件。",

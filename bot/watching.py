@@ -9,7 +9,7 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from rag.ingest.folders import is_passing
+from rag.ingest.walking import is_passing
 
 log = logging.getLogger(__name__)
 

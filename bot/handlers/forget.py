@@ -66,7 +66,7 @@ class Forget:
                 await kept.forget_person(str(user))
                 for receipt in receipts:
                     await kept.forget_document(receipt.document)
-            await asyncio.to_thread(self._indexer.ledger.scrub)
+            await asyncio.to_thread(self._indexer.ledger.graves.scrub)
             text = "\n".join(self._line(receipt, language) for receipt in receipts)
             rows = [asdict(receipt) for receipt in receipts]
             text = text or say(language, "sources_none")
@@ -79,7 +79,7 @@ class Forget:
         receipt = await asyncio.to_thread(self._indexer.forget, record.id, audience)
         for kept in self._said:  # an answer may have its words
             await kept.forget_document(record.document)
-        await asyncio.to_thread(self._indexer.ledger.scrub)
+        await asyncio.to_thread(self._indexer.ledger.graves.scrub)
         text = self._line(receipt, language)
         if record.source.startswith("folder:"):
             text += say(language, "file_still_there")

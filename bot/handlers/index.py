@@ -121,11 +121,14 @@ class Index:
             "chunks": sum(report.chunks for report in reports),
             "seconds": round(time.monotonic() - started, 3),
         }
-        lines = [say(language, "indexed", **{**data, "failed": len(failed)})]
+        failures = sum(report.failures for report in reports)
+        lines = [say(language, "indexed", **{**data, "failed": failures})]
         lines += [
             say(language, "not_learned", name=row["document"], reason=row["message"])
             for row in failed
         ]
+        if failures > len(failed):
+            lines.append(say(language, "more_not_learned", n=failures - len(failed)))
         yield Reply("answer", "\n".join(lines), language, data=data)
 
     def _work(

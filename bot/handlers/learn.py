@@ -8,7 +8,7 @@ from typing import Any
 from bot.handlers.teach import OPERATOR, Progress, Teach, taught_by
 from bot.loading import Loading
 from bot.messages import Attachment, Request
-from rag.ingest.indexer import Learned
+from rag.ingest.lessons import Learned
 from rag.ingest.pages import Page, Pages
 
 _MOST = 10

@@ -12,7 +12,7 @@ from bot.handlers.teach import Progress, taught_by
 from bot.handlers.upload import Upload
 from bot.messages import Attachment, Request
 from rag.ingest.blobs import THREAD
-from rag.ingest.indexer import Learned
+from rag.ingest.lessons import Learned
 
 
 class Remember(Upload):

@@ -14,7 +14,7 @@ from bot.loading import Loading
 from bot.messages import Attachment, Language, Reply, ReplyEvent, Request, Status
 from bot.phrases import counted, say
 from rag.audience import check_scope
-from rag.ingest.indexer import Learned
+from rag.ingest.lessons import Learned
 
 Progress = Callable[[int, int], None]
 

@@ -13,7 +13,8 @@ from bot.handlers.teach import Progress, Teach, taught_by
 from bot.loading import Loading
 from bot.messages import Attachment, Download, Request
 from rag.ingest.blobs import UPLOAD
-from rag.ingest.indexer import Indexer, Learned
+from rag.ingest.indexer import Indexer
+from rag.ingest.lessons import Learned
 
 
 class Upload(Teach):

@@ -30,9 +30,10 @@ from rag.errors import (
     TeamglmError,
 )
 from rag.ingest.blobs import Fingerprint, fingerprint
-from rag.ingest.ledger import Ledger, Standing
+from rag.ingest.ledger import Ledger
 from rag.ingest.parsed import Chunk, Parsed, Segment
 from rag.ingest.staging import Draft, Extract, IndexedChunk, StagedChunk, Staging
+from rag.ingest.standing import Standing
 from rag.ingest.vectors import Vectors
 from rag.keywords import passage_weights
 from rag.language import language_of

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import os
-import re
-import stat
 import time
-import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase, translate
+from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from rag.audience import PUBLIC
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.flow import Progress
-from rag.ingest.indexer import Indexer, Learned
-from rag.ingest.ledger import Address, Standing
-from rag.ingest.lessons import Lesson
+from rag.ingest.indexer import Indexer
+from rag.ingest.lessons import Learned, Lesson
 from rag.ingest.listing import Changed, Listing
 from rag.ingest.sightings import Sighting, Sightings, stamp
+from rag.ingest.standing import Address, Standing
+from rag.ingest.walking import File, kept_name, walk
 from rag.records import Records
 
-# Hidden files, and what editors, offices, browsers and systems leave about.
-_PASSING = (
-    ".*", "~$*", "*~", "#*#", "*.swp", "*.swx", "*.part", "*.partial", "*.crdownload", "*.tmp",
-    "Thumbs.db", "desktop.ini", "__MACOSX",
-)  # fmt: skip
-_PASSING_NAME = re.compile("|".join(map(translate, _PASSING)))
 _ROOT = ""
 _BATCH = 500
+_KEPT_FAILURES = 1000
+# Of what its metadata says is unchanged a scan hashes so much all the same, and that was hashed
+# longest ago: not every file system tells of every change.
+_HASHED_FILES, _HASHED_BYTES = 1000, 256 << 20
+_HASHED_AGAIN_NS = 24 * 3600 * 10**9
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +49,12 @@ class Folder:
         """Return what its documents have as their source."""
         return f"folder:{self.name}"
 
+    def wants(self, name: str) -> bool:
+        """Tell whether a file is one of those that are to be read."""
+        return any(fnmatchcase(name, pattern) for pattern in self.include) and not any(
+            fnmatchcase(name, pattern) for pattern in self.exclude
+        )
+
 
 @dataclass
 class ScanReport:
@@ -61,23 +66,23 @@ class ScanReport:
     unchanged: int = 0
     removed: int = 0
     chunks: int = 0
+    failures: int = 0
     failed: list[tuple[str, DocumentCode | None, str]] = field(default_factory=list)
-    """Name, code (None: not the file's fault, tried again next time) and reason."""
+    """Name, code (None: not the file's fault, tried again next time) and reason of the first
+    thousand; the records know them all."""
+
+    def fail(self, name: str, code: DocumentCode | None, message: str | None) -> None:
+        """Note that a file, or what is in a folder, was not learned."""
+        self.failures += 1
+        if len(self.failed) < _KEPT_FAILURES:
+            self.failed.append((name, code, message or (code.value if code else "")))
 
     def counts(self) -> str:
         """Return what a log may say: how many, but not which."""
         return (
             f"{self.added} added, {self.updated} updated, {self.renamed} renamed, "
-            f"{self.unchanged} unchanged, {self.removed} removed, {len(self.failed)} failed"
+            f"{self.unchanged} unchanged, {self.removed} removed, {self.failures} failed"
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    name: str
-    path: Path
-    root: Path
-    status: os.stat_result
 
 
 def scan(
@@ -117,7 +122,7 @@ def index_path(
             return scan(folder, indexer, records, progress, now_ns=now_ns)
     root = path if path.is_dir() else path.parent
     with indexer.scanning:
-        once = _Scan(f"path:{_name(root.as_posix())}", PUBLIC, indexer, records, now_ns())
+        once = _Scan(f"path:{kept_name(root.as_posix())}", PUBLIC, indexer, records, now_ns())
         if path.is_dir():
             return once.folder(Folder(path.name, path), progress, removing=False)
         return once.file(path, progress)
@@ -134,15 +139,17 @@ class _Scan:
         self._started_ns = started_ns
         self._report = ScanReport()
         self._noted: dict[str, Sighting] = {}
+        self._unsure: set[str] = set()
+        self._unsure_bytes = _HASHED_BYTES
 
     def file(self, path: Path, progress: Progress | None) -> ScanReport:
         try:
             status = path.lstat()
         except OSError as error:
-            self._report.failed.append((path.name, DocumentCode.UNREADABLE, str(error)))
+            self._report.fail(path.name, DocumentCode.UNREADABLE, str(error))
             return self._report
         with closing(Listing()) as listing:
-            self._sort([_File(_name(path.name), path, path.parent, status)], listing)
+            self._sort([File(kept_name(path.name), str(path), status)], path.parent, listing)
             self._learn(listing, path.parent, progress)
         return self._done()
 
@@ -150,20 +157,22 @@ class _Scan:
         self, folder: Folder, progress: Progress | None, *, removing: bool = True
     ) -> ScanReport:
         unreadable: list[tuple[str, str]] = []
+        hashed_before = self._started_ns - _HASHED_AGAIN_NS
+        self._unsure = self._sightings.oldest(self._source, hashed_before, _HASHED_FILES)
         with closing(Listing()) as listing:
             try:
                 root = folder.path.resolve(strict=True)
                 identity = _identity(root)
-                for files in _walk(root, folder, unreadable):
-                    self._sort(files, listing)
+                for files in walk(root, folder.wants, unreadable):
+                    self._sort(files, root, listing)
                 self._refuse_unmounted(listing, identity)
             except OSError as error:
-                self._report.failed.append((folder.name, DocumentCode.UNREADABLE, str(error)))
+                self._report.fail(folder.name, DocumentCode.UNREADABLE, str(error))
                 self._report.unchanged = 0
                 return self._report
             self._note({_ROOT: Sighting(identity, self._started_ns, "")})
             for name, reason in unreadable:
-                self._report.failed.append((name, DocumentCode.UNREADABLE, reason))
+                self._report.fail(name, DocumentCode.UNREADABLE, reason)
             hidden = tuple(f"{name}/" for name, _ in unreadable)
             self._miss(listing, hidden)
             self._rename(listing)
@@ -180,50 +189,73 @@ class _Scan:
         if elsewhere and listing.is_empty() and any(self._sightings.paths(self._source)):
             raise OSError("the folder is empty and not the one it was: is it mounted?")
 
-    def _sort(self, files: Sequence[_File], listing: Listing) -> None:
+    def _sort(self, files: Sequence[File], root: Path, listing: Listing) -> None:
         """Note which files are there, and which of them must be learned."""
         names = [file.name for file in files]
         listing.found(names)
         seen = self._sightings.of(self._source, names)
-        standings = self._standings(names)
+        answering = self._indexer.admission.answering(self._scope, self._source, names)
+        doubtful: list[File] = []
+        for file in files:
+            sighting = seen.get(file.name)
+            if sighting is None or not self._holds(sighting, file):
+                seen.pop(file.name, None)
+                doubtful.append(file)
+            elif answering.get(file.name) == sighting.blob:
+                self._report.unchanged += 1
+            else:
+                doubtful.append(file)
+        if doubtful:
+            self._look_closer(doubtful, seen, root, listing)
+
+    def _holds(self, sighting: Sighting, file: File) -> bool:
+        """Tell whether a file's bytes may be taken for those that were seen."""
+        if not sighting.still_holds(file.status):
+            return False
+        if file.name in self._unsure and self._unsure_bytes > 0:
+            self._unsure_bytes -= file.status.st_size
+            return False
+        return True
+
+    def _look_closer(
+        self, files: Sequence[File], seen: Mapping[str, Sighting], root: Path, listing: Listing
+    ) -> None:
+        """Note which files must be learned, of those that may have to; `seen` are the same yet."""
+        standings = self._standings([file.name for file in files])
         changed: list[Changed] = []
         for file in files:
-            sighting, standing = seen.get(file.name), standings.get(file.name)
-            blob = None
-            if sighting is None or not sighting.still_holds(file.status):
-                with suppress(DocumentError):  # learning it says why
-                    blob = self._indexer.fingerprint(file.path, file.name, file.root).blob
-                    sighting = Sighting(stamp(file.status), self._started_ns, blob)
-                fresh = True
+            sighting, standing, blob = seen.get(file.name), standings.get(file.name), None
+            path, mark = Path(file.path), stamp(file.status)
+            fresh = None
+            if sighting is not None:
+                blob = sighting.blob
             else:
-                blob, fresh = sighting.blob, False
-            if blob and standing and self._indexer.is_current(standing, blob):
+                with suppress(DocumentError):  # learning it says why
+                    blob = self._indexer.admission.fingerprint(path, file.name, root).blob
+                    fresh = Sighting(mark, self._started_ns, blob)
+            if blob and standing and self._indexer.admission.is_current(standing, blob):
                 self._report.unchanged += 1
-            elif blob and standing and self._indexer.is_hopeless(standing, blob):
-                self._fail(file.name, standing.code, standing.message)
+            elif blob and standing and self._indexer.admission.is_hopeless(standing, blob):
+                self._report.fail(file.name, standing.code, standing.message)
             else:
                 answered = standing is not None and standing.version is not None
                 weight = file.status.st_size + 1000  # each takes a little time for itself
-                mark = stamp(file.status)
-                changed.append(Changed(file.name, file.path, mark, weight, blob, answered))
+                changed.append(Changed(file.name, path, mark, weight, blob, answered))
                 continue
-            if fresh and sighting:
-                self._note({file.name: sighting})
+            if fresh:
+                self._note({file.name: fresh})
         listing.change(changed)
 
     def _miss(self, listing: Listing, hidden: tuple[str, ...]) -> None:
         """Note the documents whose file is gone; where one is hidden now, nobody knows."""
-        ledger = self._indexer.ledger
-        for standings in _runs(ledger.standings(self._source)):
-            missing = listing.missing({s.address.name for s in standings})
-            for standing in standings:
-                if standing.address.scope != self._scope:
+        for known in _runs(self._indexer.ledger.known(self._source)):
+            missing = listing.missing({document.name for document in known})
+            for document in known:
+                if document.scope != self._scope:
                     # The folder's scope was changed: nobody else may see it any longer.
-                    self._indexer.drop(standing.id)
-                elif standing.address.name in missing and not standing.address.name.startswith(
-                    hidden
-                ):
-                    listing.lose([(standing.id, (standing.content or "")[:64])])
+                    self._indexer.drop(document.id)
+                elif document.name in missing and not document.name.startswith(hidden):
+                    listing.lose([(document.id, (document.content or "")[:64])])
         for paths in self._sightings.paths(self._source):
             gone = {p for p in listing.missing(paths) if not p.startswith(hidden)}
             self._sightings.drop(self._source, gone)
@@ -243,7 +275,7 @@ class _Scan:
             ledger = self._indexer.ledger
             ledger.rename(document, file.name)
             standing = ledger.standing(document)
-            if standing and self._indexer.is_current(standing, file.blob):
+            if standing and self._indexer.admission.is_current(standing, file.blob):
                 self._report.renamed += 1
                 self._note({file.name: Sighting(file.stamp, self._started_ns, file.blob)})
                 listing.learned(file.name)
@@ -282,7 +314,7 @@ class _Scan:
 
     def _count(self, learned: Learned, *, answered: bool) -> None:
         if learned.state == "failed":
-            self._fail(learned.name, learned.code, learned.message)
+            self._report.fail(learned.name, learned.code, learned.message)
         elif learned.state == "known":
             self._report.unchanged += 1
         elif answered:
@@ -290,82 +322,18 @@ class _Scan:
         else:
             self._report.added += 1
 
-    def _fail(self, name: str, code: DocumentCode | None, message: str | None) -> None:
-        self._report.failed.append((name, code, message or (code.value if code else "")))
-
     def _done(self) -> ScanReport:
         self._note({}, at_once=True)
         self._report.chunks = self._indexer.ledger.passages(self._source, self._scope)
         return self._report
 
 
-def _walk(root: Path, folder: Folder, unreadable: list[tuple[str, str]]) -> Iterator[list[_File]]:
-    """Yield a folder's files, some at a time; raise `OSError` if it cannot be listed itself."""
-    files: list[_File] = []
-    waiting = [root]
-    while waiting:
-        here = waiting.pop()
-        try:
-            with os.scandir(here) as listing:
-                for entry in listing:
-                    if is_passing(entry.name):
-                        continue
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(Path(entry.path))
-                        continue
-                    file = _file(entry, root)
-                    if file is not None and _is_wanted(file.name, folder):
-                        files.append(file)
-                    if len(files) == _BATCH:
-                        yield files
-                        files = []
-        except OSError as error:
-            if here == root:
-                raise
-            unreadable.append((_name(here.relative_to(root).as_posix()), str(error)))
-    yield files
-
-
-def _runs(standings: Iterable[Standing]) -> Iterator[list[Standing]]:
-    them = iter(standings)
+def _runs(items: Iterable[_T]) -> Iterator[list[_T]]:
+    them = iter(items)
     while run := list(islice(them, _BATCH)):
         yield run
-
-
-def is_passing(name: str) -> bool:
-    """Tell whether a file or folder of this name is never a document."""
-    return _PASSING_NAME.match(name) is not None
-
-
-def _file(entry: os.DirEntry[str], root: Path) -> _File | None:
-    """Return a regular file, or what a link to one within the root leads to."""
-    try:
-        if entry.is_symlink():
-            path = Path(entry.path).resolve(strict=True)
-            status = path.stat(follow_symlinks=False)
-            if not path.is_relative_to(root):
-                return None
-        else:
-            path, status = Path(entry.path), entry.stat(follow_symlinks=False)
-    except (OSError, RuntimeError):  # gone already, or a link to itself
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        return None
-    return _File(_name(os.path.relpath(entry.path, root)), path, root, status)
-
-
-def _is_wanted(name: str, folder: Folder) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in folder.include) and not any(
-        fnmatchcase(name, pattern) for pattern in folder.exclude
-    )
 
 
 def _identity(root: Path) -> str:
     status = root.stat()
     return f"{status.st_dev}:{status.st_ino}"
-
-
-def _name(path: str) -> str:
-    """Return a path as text that can be kept and compared, also where its bytes are no text."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return unicodedata.normalize("NFC", text)

@@ -12,8 +12,9 @@ import numpy as np
 from rag.audience import Audience
 from rag.errors import StoreUnavailable
 from rag.ingest.blobs import Blobs, is_kept, is_watched
-from rag.ingest.ledger import Ledger, Standing
+from rag.ingest.ledger import Ledger
 from rag.ingest.staging import IndexedChunk, Staging
+from rag.ingest.standing import Standing
 from rag.records import DocumentUnknown
 from rag.store import PassageIndex
 
@@ -89,7 +90,7 @@ class Forgetting:
         standing = self._ledger.standing(document_id)
         if standing is not None:
             self._remove(standing, bury=False, for_good=False)
-            self._ledger.scrub()
+            self._ledger.graves.scrub()
 
     def _remove(self, standing: Standing, *, bury: bool, for_good: bool) -> _Removed:
         document_id = standing.id
@@ -113,7 +114,7 @@ class Forgetting:
         except StoreUnavailable as error:  # forgotten it is; its bytes go at the next try
             log.warning("what was forgotten is still in the index's files: %s", error)
             index = False
-        return self._ledger.scrub() and index
+        return self._ledger.graves.scrub() and index
 
     def _receipt(self, removed: _Removed, erased: bool) -> Receipt:
         """Look for what was removed, and say what was found."""

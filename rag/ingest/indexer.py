@@ -3,49 +3,33 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 from langchain_core.embeddings import Embeddings
 
 from rag.audience import Audience
-from rag.errors import DocumentCode, DocumentError
 from rag.ingest.activity import Activity
+from rag.ingest.admission import Admission
 from rag.ingest.backup import Backups
-from rag.ingest.blobs import Blobs, Fingerprint, fingerprint, is_kept, opened
+from rag.ingest.blobs import Blobs
 from rag.ingest.flow import Flow, Job, Keys, Parser, Progress, index_row, keepable
 from rag.ingest.forgetting import Forgetting, Receipt
-from rag.ingest.ledger import Address, Ledger, Standing
-from rag.ingest.lessons import Lesson, groups
+from rag.ingest.ledger import Ledger
+from rag.ingest.lessons import Learned, Lesson, groups
 from rag.ingest.parsed import Chunk, Parsed
 from rag.ingest.rebuilding import Rebuilding
 from rag.ingest.staging import Staging
+from rag.ingest.standing import Standing
 from rag.ingest.vectors import Vectors
 from rag.records import Records
 from rag.store import PassageIndex
 
-_WORTH_ANOTHER_TRY = {DocumentCode.CHANGED, DocumentCode.UNREADABLE, DocumentCode.TIMEOUT}
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What became of a file; `document_id` is None where it had been forgotten on purpose."""
-
-    name: str
-    document_id: str | None
-    state: Literal["ready", "known", "failed"]
-    pages: int | None = None
-    passages: int = 0
-    version: int | None = None
-    code: DocumentCode | None = None
-    """Why a file failed; None if it wasn't the file's fault, and it will be tried again."""
-    message: str | None = None
-    blob: str | None = None
-    """The bytes that were read, by SHA-256 and extension; None if they couldn't be."""
+# Rows of an index that is written anew in about a second: nobody waits longer for a receipt.
+_ERASED_AT_ONCE = 1000
 
 
 class Indexer:
@@ -87,6 +71,8 @@ class Indexer:
         self._max_bytes = max_bytes
         self._patience = patience
         self._owes_erasing = False
+        self.erases_later: Callable[[], object] | None = None
+        """Called where forgetting leaves a large index to be erased by whoever set this."""
         self._belongs = belongs
         # Held while contents are staged or discarded, so that neither pulls the other's rug.
         self._tidy = threading.Lock()
@@ -98,11 +84,20 @@ class Indexer:
             self._staging, self._vectors, self._alone, pause, self.activity
         )
         self._forgetting = Forgetting(
-            self.ledger, self._staging, self._blobs, self._current, self._tidy, self.erase
+            self.ledger, self._staging, self._blobs, self._current, self._tidy, self._erase_soon
         )
         self.backups = Backups(records.engine, self._blobs, self._rebuilding, self._current)
         """Of all that was learned."""
-        self._keys = Keys(parser_key, splitter_key, embedder_key)
+        self.admission = Admission(
+            self.ledger,
+            self._staging,
+            self._blobs,
+            Keys(parser_key, splitter_key, embedder_key),
+            pause=pause,
+            max_bytes=max_bytes,
+            tidy=self._tidy,
+        )
+        """Tells which files must be learned."""
         self._index = index
         self._flow = self._flow_of(embeddings)
 
@@ -144,13 +139,13 @@ class Indexer:
         for group in groups(lessons):
             between()
             with self._turn(), ExitStack() as held:
-                admitted = self._admit(group, held)
+                admitted = self.admission.admit(group, held)
                 jobs = [job for job in admitted if isinstance(job, Job)]
                 self._flow.run(jobs, progress)
-                learned = [self._report(o) if isinstance(o, Job) else o for o in admitted]
+                learned = [self.admission.report(o) if isinstance(o, Job) else o for o in admitted]
                 for job in jobs:
                     self._forgetting.release(job.standing, job.key)
-            if self._owes_erasing:
+            if self._owes_erasing and self.erases_later is None:
                 self.erase()
             yield from learned
 
@@ -164,32 +159,13 @@ class Indexer:
             with self._turn():
                 self._pause()
                 standing = self.ledger.standing(listed.id)
-                job = self._overdue(standing) if standing else None
+                job = self.admission.overdue(standing) if standing else None
                 if job is None:
                     continue
                 self.ledger.note(listed.id, "reading", job.key)
                 self._flow.run([job], progress)
-                learned = self._report(job)
+                learned = self.admission.report(job)
             yield learned
-
-    def is_current(self, standing: Standing, blob: str) -> bool:
-        """Tell whether a document answers from these bytes as they would be indexed now."""
-        key = f"{blob}#{self._keys.parser}"
-        return standing.state == "ready" and standing.content == key and self._is_fresh(standing)
-
-    def is_hopeless(self, standing: Standing, blob: str) -> bool:
-        """Tell whether these bytes were tried and will fail again."""
-        key = f"{blob}#{self._keys.parser}"
-        return (
-            standing.state == "failed"
-            and standing.incoming == key
-            and standing.code not in _WORTH_ANOTHER_TRY
-        )
-
-    def fingerprint(self, file: Path, name: str, root: Path) -> Fingerprint:
-        """Return what the bytes of a file below `root` are; raise `DocumentError`."""
-        with opened(file, root) as source:
-            return fingerprint(source, name, self._max_bytes)
 
     def recover(self) -> None:
         """Make records and index whole after a crash, or after the index was lost."""
@@ -202,10 +178,10 @@ class Indexer:
             self._staging.discard(self._staging.unneeded())
             self._vectors.prune()
             self._blobs.keep_only(self._staging.blobs())
-            live = self._staging.live_row_ids(self._keys.embedder)
+            live = self._staging.live_row_ids(self.admission.keys.embedder)
             present = self._index.ids()
             self._index.delete(present - live)
-            for batch in self._staging.indexed(live - present, self._keys.embedder):
+            for batch in self._staging.indexed(live - present, self.admission.keys.embedder):
                 self._index.upsert([index_row(chunk) for chunk in batch])
         for standing in self.ledger.standings():
             if not self._belongs(standing):
@@ -226,10 +202,21 @@ class Indexer:
         self._owes_erasing = not erased
         return erased
 
+    def _erase_soon(self) -> bool:
+        if self.erases_later is None:
+            return self.erase()
+        erased = False
+        try:
+            erased = self._index.count() <= _ERASED_AT_ONCE and self.erase()
+        finally:
+            if not erased:
+                self.erases_later()
+        return erased
+
     def use(self, index: PassageIndex, embeddings: Embeddings, embedder_key: str) -> None:
         """Learn with another model, into its index; call it while nothing is being learned."""
         self._index = index
-        self._keys = replace(self._keys, embedder=embedder_key)
+        self.admission.keys = replace(self.admission.keys, embedder=embedder_key)
         self._flow = self._flow_of(embeddings)
 
     def change_model(
@@ -291,7 +278,7 @@ class Indexer:
             self._busy.release()
 
     def _current(self) -> tuple[PassageIndex, str]:
-        return self._index, self._keys.embedder
+        return self._index, self.admission.keys.embedder
 
     @contextmanager
     def _alone(self, patience: float) -> Iterator[None]:
@@ -308,141 +295,8 @@ class Indexer:
             self._parser,
             self._split,
             embeddings,
-            self._keys,
+            self.admission.keys,
             pause=self._pause,
             max_bytes=self._max_bytes,
             tidy=self._tidy,
         )
-
-    def _admit(self, lessons: Sequence[Lesson], held: ExitStack) -> list[Job | Learned]:
-        """Read files' bytes; what need not or cannot be learned is reported at once.
-
-        Files that aren't ours are `held` open, so that the same file is hashed and parsed.
-        """
-        with self._tidy:  # the blobs are needed from here on
-            addresses = [Address(o.scope, o.source, keepable(o.name)) for o in lessons]
-            read: list[Fingerprint | DocumentError] = []
-            sources: list[int | None] = []
-            for lesson in lessons:
-                self._pause()
-                sources.append(None)
-                try:
-                    if not is_kept(lesson.source):
-                        sources[-1] = held.enter_context(opened(lesson.file, lesson.root))
-                    read.append(self._read(lesson, sources[-1]))
-                except DocumentError as error:
-                    read.append(error)
-            buried = self.ledger.buried(
-                [
-                    (address, found.sha256)
-                    for address, found in zip(addresses, read, strict=True)
-                    if isinstance(found, Fingerprint) and not is_kept(address.source)
-                ]
-            )
-            standings = {
-                standing.address: standing
-                for standing in self.ledger.admit(
-                    [
-                        (address, lesson.taught_by)
-                        for address, lesson in zip(addresses, lessons, strict=True)
-                        if address not in buried
-                    ]
-                )
-            }
-            admitted: list[Job | Learned] = []
-            for lesson, address, found, source in zip(
-                lessons, addresses, read, sources, strict=True
-            ):
-                if address in buried:
-                    blob = found.blob if isinstance(found, Fingerprint) else None
-                    admitted.append(Learned(address.name, None, "known", blob=blob))
-                    continue
-                standing = standings[address]
-                if isinstance(found, DocumentError):
-                    admitted.append(self._refuse(standing, found, None))
-                    continue
-                path = self._blobs.path(found.blob) if source is None else lesson.file
-                job = self._job(standing, found, path, source, lesson.taught_by)
-                if standing.content == job.key and self._is_fresh(standing):
-                    if standing.state != "ready":
-                        self.ledger.note(standing.id, "ready")
-                    admitted.append(_known(standing, found.blob))
-                else:
-                    admitted.append(job)
-            self.ledger.read({job.standing.id: job.key for job in admitted if isinstance(job, Job)})
-            return admitted
-
-    def _read(self, lesson: Lesson, source: int | None) -> Fingerprint:
-        name = lesson.read_as or lesson.name
-        if source is None:
-            return self._blobs.take(lesson.file, name)
-        return fingerprint(source, name, self._max_bytes)
-
-    def _job(
-        self,
-        standing: Standing,
-        read: Fingerprint,
-        path: Path,
-        source: int | None = None,
-        taught_by: str | None = None,
-    ) -> Job:
-        return Job(standing, read, f"{read.blob}#{self._keys.parser}", path, source, taught_by)
-
-    def _is_fresh(self, standing: Standing) -> bool:
-        parser = (standing.content or "").partition("#")[2]
-        return Keys(parser, standing.splitter or "", standing.embedder or "") == self._keys
-
-    def _overdue(self, standing: Standing) -> Job | None:
-        if standing.state == "waiting" and standing.incoming:
-            key = standing.incoming
-        elif standing.content and not self._is_fresh(standing):
-            key = standing.content
-        else:
-            return None
-        blob = key.partition("#")[0]
-        job = self._job(standing, Fingerprint(blob, 0), self._blobs.path(blob))
-        kept = is_kept(standing.address.source) and self._blobs.path(blob).exists()
-        return job if kept or self._staging.extracts([job.key]) else None
-
-    def _report(self, job: Job) -> Learned:
-        if job.error is not None:
-            return self._refuse(job.standing, job.error, job)
-        return Learned(
-            job.standing.address.name,
-            job.standing.id,
-            "ready",
-            job.extract.parsed.pages if job.extract else None,
-            len(job.chunks),
-            job.standing.number + 1,
-            blob=job.bytes.blob,
-        )
-
-    def _refuse(self, standing: Standing, error: Exception, job: Job | None) -> Learned:
-        """Write down why a file wasn't learned; its document answers from what it had, if any."""
-        kept = is_kept(standing.address.source)
-        code = error.code if isinstance(error, DocumentError) else None
-        key = job.key if job else None
-        if code is None:
-            self.ledger.note(standing.id, "waiting", key, message=str(error))
-        else:  # what was sent and fails is not kept
-            self.ledger.note(standing.id, "failed", None if kept else key, code, str(error))
-        return Learned(
-            standing.address.name,
-            standing.id,
-            "failed",
-            code=code,
-            message=str(error),
-            blob=job.bytes.blob if job else None,
-        )
-
-
-def _known(standing: Standing, blob: str) -> Learned:
-    return Learned(
-        standing.address.name,
-        standing.id,
-        "known",
-        standing.pages,
-        standing.chunks,
-        standing.number,
-        blob=blob,
-    )

@@ -16,63 +16,30 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Engine,
-    Table,
     Update,
     and_,
     bindparam,
     delete,
-    exists,
     func,
     select,
     update,
 )
 
 from rag.errors import DocumentCode
+from rag.ingest.graves import Graves
+from rag.ingest.standing import Address, Known, Standing
 from rag.ingest.terms import Change, TermCounts
 from rag.records import FORGOTTEN, batches
 from rag.schema import (
-    add_to_counter,
     add_to_tally,
     content,
-    counter,
     document,
-    forgotten,
     insert_for,
     reading,
-    tombstone,
     version,
 )
 
-_UNERASED = "unerased"
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """What names a document: the same address is the same document."""
-
-    scope: str
-    source: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a document stands: what is on its way in or failed, and what answers."""
-
-    id: str
-    address: Address
-    state: str
-    incoming: str | None
-    code: DocumentCode | None
-    message: str | None
-    version: str | None
-    number: int
-    content: str | None
-    splitter: str | None
-    embedder: str | None
-    chunks: int
-    pages: int | None
-    taught_by: str | None
+_PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +60,8 @@ class Ledger:
         self._reading = reading(engine)
         self._clock = clock
         self._terms = TermCounts(engine)
+        self.graves = Graves(engine)
+        """What was forgotten on purpose."""
 
     def standing(self, document_id: str) -> Standing | None:
         """Return how a document stands, None if there is none."""
@@ -102,9 +71,50 @@ class Ledger:
         """Yield how the documents of a source, or all, stand, by id."""
         within = document.c.source == source if source else document.c.source != FORGOTTEN
         last = ""
-        while page := self._standings(and_(within, document.c.id > last), 500):
+        while page := self._standings(and_(within, document.c.id > last), _PAGE):
             yield from page
             last = page[-1].id
+
+    def known(self, source: str) -> Iterator[Known]:
+        """Yield the documents of a source, by id."""
+        query = (
+            select(document.c.id, document.c.scope, document.c.name, version.c.content)
+            .outerjoin(version, version.c.id == document.c.live_version)
+            .where(document.c.source == source)
+            .order_by(document.c.id)
+            .limit(_PAGE)
+        )
+        last = ""
+        while True:
+            with self._reading.connect() as connection:
+                page = [
+                    Known(*row) for row in connection.execute(query.where(document.c.id > last))
+                ]
+            if not page:
+                return
+            yield from page
+            last = page[-1].id
+
+    def answering(
+        self, scope: str, source: str, names: Sequence[str], *, splitter: str, embedder: str
+    ) -> dict[str, str]:
+        """Return the contents that documents answer from, made with these, by name.
+
+        One that failed since, or waits, is left out.
+        """
+        query = (
+            select(document.c.name, version.c.content)
+            .join(version, version.c.id == document.c.live_version)
+            .where(document.c.scope == scope, document.c.source == source)
+            .where(document.c.state == "ready")
+            .where(version.c.splitter == splitter, version.c.embedder == embedder)
+        )
+        found: dict[str, str] = {}
+        with self._reading.connect() as connection:
+            for batch in batches(names):
+                rows = connection.execute(query.where(document.c.name.in_(batch)))
+                found.update((name, key) for name, key in rows)
+        return found
 
     def passages(self, source: str, scope: str) -> int:
         """Return how many passages of a source's documents answer."""
@@ -195,10 +205,7 @@ class Ledger:
         its id, so that no backup brings it back.
         """
         if for_good:
-            with self._engine.begin() as connection:
-                row = {"document": document_id}
-                connection.execute(insert_for(connection, forgotten).on_conflict_do_nothing(), row)
-                add_to_counter(connection, _UNERASED, 1)
+            self.graves.enter(document_id)
         freed = {
             "source": FORGOTTEN,
             "name": document_id,
@@ -210,7 +217,7 @@ class Ledger:
         while (standing := self.standing(document_id)) is not None:
             known = standing.incoming or standing.content
             if bury and known:
-                self._bury(standing.address, known[:64])
+                self.graves.bury(standing.address, known[:64])
             # False if another version was published just now.
             flip = _Flip(document_id, standing.address.scope, standing.version, None)
             if self._flip([flip], freed):
@@ -227,34 +234,6 @@ class Ledger:
         with self._reading.connect() as connection:
             return {row.id: row.chunks for row in connection.execute(query)}
 
-    def buried(self, found: Sequence[tuple[Address, str]]) -> set[Address]:
-        """Return at which addresses bytes were forgotten; other bytes lift the tombstone."""
-        buried: set[Address] = set()
-        graves: dict[tuple[str, str], dict[str, str]] = {}
-        with self._reading.connect() as connection:
-            for place in {(address.scope, address.source) for address, _ in found}:
-                here = tombstone.c.scope == place[0], tombstone.c.source == place[1]
-                rows = connection.execute(select(tombstone.c.name, tombstone.c.sha256).where(*here))
-                graves[place] = {row.name: row.sha256 for row in rows}
-        for address, sha256 in found:
-            here_lie = graves[address.scope, address.source]
-            if here_lie.get(address.name, sha256) != sha256:
-                self.unbury(address)
-            # Whatever the file's name is now: renaming it is no reason to remember.
-            if sha256 in here_lie.values():
-                buried.add(address)
-        return buried
-
-    def is_grave(self, address: Address) -> bool:
-        """Tell whether the document of an address was forgotten on purpose."""
-        with self._reading.connect() as connection:
-            return connection.scalar(select(exists().where(_at(tombstone, address)))) is True
-
-    def unbury(self, address: Address) -> None:
-        """Lift the tombstone at an address, if there is one."""
-        with self._engine.begin() as connection:
-            connection.execute(delete(tombstone).where(_at(tombstone, address)))
-
     def recover(self) -> None:
         """Put right what a crash left: half-counted terms, documents said to be read just now."""
         self._terms.recount()
@@ -262,28 +241,6 @@ class Ledger:
             connection.execute(
                 update(document).where(document.c.state == "reading").values(state="waiting")
             )
-
-    def scrub(self) -> bool:
-        """Empty SQLite's write-ahead log, where deleted text would linger; False if it is busy."""
-        if self._engine.dialect.name != "sqlite":
-            return True
-        connection = self._engine.raw_connection()
-        try:
-            (busy, *_) = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        finally:
-            connection.close()
-        return not busy
-
-    def unerased(self) -> int:
-        """Return of how many forgotten documents something may be left in the index's files."""
-        query = select(counter.c.value).where(counter.c.name == _UNERASED)
-        with self._reading.connect() as connection:
-            return connection.scalar(query) or 0
-
-    def erased(self, count: int) -> None:
-        """Note that nothing is left of so many forgotten documents."""
-        with self._engine.begin() as connection:
-            add_to_counter(connection, _UNERASED, -count)
 
     def _note(
         self,
@@ -345,21 +302,6 @@ class Ledger:
             )
         self._terms.finish(rest)
         return held
-
-    def _bury(self, address: Address, sha256: str) -> None:
-        row = {
-            "scope": address.scope,
-            "source": address.source,
-            "name": address.name,
-            "sha256": sha256,
-        }
-        with self._engine.begin() as connection:
-            connection.execute(
-                insert_for(connection, tombstone).on_conflict_do_update(
-                    index_elements=["scope", "source", "name"], set_={"sha256": sha256}
-                ),
-                row,
-            )
 
     def at(self, addresses: Iterable[Address]) -> dict[Address, Standing]:
         """Return how the documents of addresses stand, where there are any."""
@@ -437,12 +379,4 @@ def _turning(values: Mapping[str, Any]) -> Update:
             # Who taught what answers now; nobody, where it is forgotten.
             **{"taught_by": func.coalesce(taught, document.c.taught_by), **values},
         )
-    )
-
-
-def _at(table: Table, address: Address) -> ColumnElement[bool]:
-    return and_(
-        table.c.scope == address.scope,
-        table.c.source == address.source,
-        table.c.name == address.name,
     )

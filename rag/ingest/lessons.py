@@ -1,4 +1,4 @@
-"""Files to learn, and how many of them at a time."""
+"""Files to learn, how many of them at a time, and what became of each."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
+from rag.errors import DocumentCode
 from rag.ingest.flow import keepable
 
 _GROUP_FILES = 32
@@ -27,6 +29,23 @@ class Lesson:
     """A file name whose ending says what the bytes are, where `name` doesn't."""
     root: Path | None = None
     """A folder that the file is in: no link below it is followed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What became of a file; `document_id` is None where it had been forgotten on purpose."""
+
+    name: str
+    document_id: str | None
+    state: Literal["ready", "known", "failed"]
+    pages: int | None = None
+    passages: int = 0
+    version: int | None = None
+    code: DocumentCode | None = None
+    """Why a file failed; None if it wasn't the file's fault, and it will be tried again."""
+    message: str | None = None
+    blob: str | None = None
+    """The bytes that were read, by SHA-256 and extension; None if they couldn't be."""
 
 
 def groups(lessons: Iterable[Lesson]) -> Iterator[list[Lesson]]:

@@ -21,10 +21,11 @@ import httpx
 from rag.fetch import Fetched, Fetcher, FetchError, origin, page_name
 from rag.ingest.blobs import WEB
 from rag.ingest.flow import Progress
-from rag.ingest.indexer import Indexer, Learned
-from rag.ingest.ledger import Address, Standing
+from rag.ingest.indexer import Indexer
+from rag.ingest.lessons import Learned
 from rag.ingest.loaders import SUFFIXES
 from rag.ingest.sightings import Sighting, Sightings
+from rag.ingest.standing import Address, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class Pages:
     ) -> Learned:
         """Learn a page that somebody names, also one that was forgotten; raise `FetchError`."""
         async with self.fetched(page) as got:
-            await asyncio.to_thread(self._indexer.ledger.unbury, _address(page))
+            await asyncio.to_thread(self._indexer.ledger.graves.unbury, _address(page))
             return await self._keep(page, got, taught_by, progress)
 
     async def refresh(self, page: Page) -> Learned | None:
@@ -103,14 +104,15 @@ class Pages:
         One that can't be had keeps answering from what it said; raise why, once it is noted.
         """
         address, ledger = _address(page), self._indexer.ledger
-        if await asyncio.to_thread(ledger.is_grave, address):
+        graves = ledger.graves
+        if await asyncio.to_thread(graves.is_grave, address):
             await asyncio.to_thread(self._sightings.drop, _seen_as(page), [page.name])
             return None
         (standing,) = await asyncio.to_thread(ledger.admit, [(address, None)])
         validators = await asyncio.to_thread(self._validators, page, standing)
         try:
             async with self.fetched(page, validators) as got:
-                if got.answer.status == 304 or await asyncio.to_thread(ledger.is_grave, address):
+                if got.answer.status == 304 or await asyncio.to_thread(graves.is_grave, address):
                     return None
                 learned = await self._keep(page, got)
                 return None if learned.state == "known" else learned
@@ -154,7 +156,7 @@ class Pages:
     def _validators(self, page: Page, standing: Standing) -> Mapping[str, str] | None:
         """Return what asks whether a page changed, where it answers from what was sent then."""
         sighting = self._sightings.of(_seen_as(page), [page.name]).get(page.name)
-        if sighting is None or not self._indexer.is_current(standing, sighting.blob):
+        if sighting is None or not self._indexer.admission.is_current(standing, sighting.blob):
             return None
         validators: dict[str, str] = json.loads(sighting.stamp)
         return validators or None

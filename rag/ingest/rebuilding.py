@@ -62,11 +62,11 @@ class Rebuilding:
         place, one for all who wait for it. A server purges its files itself.
         """
         with self._erasing:
-            if not (pending := ledger.unerased()):
+            if not (pending := ledger.graves.unerased()):
                 return True
             index, _ = current()
             if index.compact():
-                ledger.erased(pending)
+                ledger.graves.erased(pending)
                 return False
             if not self._one.acquire(blocking=False):
                 return False  # what is being made may have had it: once more when that is done
@@ -76,7 +76,7 @@ class Rebuilding:
                 return False
             finally:
                 self._one.release()
-            ledger.erased(pending)
+            ledger.graves.erased(pending)
             return True
 
     def restored(

@@ -67,17 +67,16 @@ class Sightings:
             yield paths
             last = paths[-1]
 
-    def oldest(self, source: str, before_ns: int, limit: int) -> dict[str, Sighting]:
-        """Return the files whose bytes were looked at longest ago, and before some time."""
+    def oldest(self, source: str, before_ns: int, limit: int) -> set[str]:
+        """Return the paths whose bytes were looked at longest ago, and before some time."""
         query = (
-            select(seen)
+            select(seen.c.path)
             .where(seen.c.source == source, seen.c.path != "", seen.c.seen_ns < before_ns)
             .order_by(seen.c.seen_ns)
             .limit(limit)
         )
         with self._reading.connect() as connection:
-            rows = connection.execute(query)
-            return {row.path: Sighting(row.stamp, row.seen_ns, row.blob) for row in rows}
+            return set(connection.scalars(query))
 
     def note(self, source: str, sightings: Mapping[str, Sighting]) -> None:
         """Remember files as they were seen."""

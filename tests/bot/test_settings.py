@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from bot.app import belonging, granted
 from bot.model_settings import ServerModel
 from bot.settings import Secrets, Settings, SettingsError, load_settings, trigger
-from rag.ingest.ledger import Address, Standing
+from rag.ingest.standing import Address, Standing
 from tests.bot.fakes import EMPTY, config
 
 

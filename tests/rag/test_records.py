@@ -8,9 +8,10 @@ from sqlalchemy import Engine, text
 
 from rag.audience import Audience
 from rag.errors import StoreUnavailable
-from rag.ingest.ledger import Address, Ledger
+from rag.ingest.ledger import Ledger
 from rag.ingest.parsed import Parsed, Segment
 from rag.ingest.staging import Draft, Extract, StagedChunk, Staging
+from rag.ingest.standing import Address
 from rag.ingest.vectors import Vectors
 from rag.keywords import term_id
 from rag.language import language_of

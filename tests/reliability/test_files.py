@@ -193,7 +193,7 @@ class Meddled:
 
 def meddle(indexer: Indexer, acting: Acting, now: bool) -> None:
     """Let the mischief begin, if now is its moment, when a file is hashed, and end after that."""
-    hashed = indexer.fingerprint
+    hashed = indexer.admission.fingerprint
 
     def meddled(path: Path, name: str, root: Path) -> Fingerprint:
         if now and name == "sub/victim.txt":
@@ -203,7 +203,7 @@ def meddle(indexer: Indexer, acting: Acting, now: bool) -> None:
         finally:
             acting.end()
 
-    vars(indexer)["fingerprint"] = meddled
+    vars(indexer.admission)["fingerprint"] = meddled
 
 
 def test_i7_nothing_outside_a_folder_is_read_and_none_is_emptied(

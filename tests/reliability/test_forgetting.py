@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 import sqlite3
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.ipc  # type: ignore[import-untyped]
 import pyarrow.parquet  # type: ignore[import-untyped]
+import pytest
 
 from bot.app import App
 from bot.logs import Discreet
@@ -59,6 +61,58 @@ def indexed(data: Path) -> tuple[set[object], set[object]]:
         if "dense" in table.column_names:
             vectors |= {np.asarray(v, np.float32).tobytes() for v in table["dense"].to_pylist()}
     return ids, vectors
+
+
+async def test_p1_a_large_index_is_erased_a_little_later(
+    bot: App, ask: Ask, send: Send, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The receipt comes at once, and nothing is found from then on."""
+    monkeypatch.setattr("rag.ingest.indexer._ERASED_AT_ONCE", -1)
+    data, graves = tmp_path / "data", bot.indexer.ledger.graves
+    erased = asyncio.Queue[bool]()
+
+    async def never(name: str) -> None:
+        raise AssertionError(name)
+
+    whole = bot.indexer.erase
+    loop = asyncio.get_running_loop()
+
+    def heard() -> bool:
+        done = whole()
+        loop.call_soon_threadsafe(erased.put_nowait, done)
+        return done
+
+    monkeypatch.setattr(bot.indexer, "erase", heard)
+    await ask(request("What?", "search"))  # everything is open
+    keeping = asyncio.create_task(bot.library.keep_up([], {}, never, gather_seconds=0))
+    await erased.get()  # at start
+    try:
+        for case in cases("P1", "large indexes", full=40, sample=1):
+            words = [f"canary{case.chance.getrandbits(64):016x}" for _ in range(2)]
+            before = [kept(data, query) for query in (ROW_IDS, VECTORS)]
+            for word in words:
+                attached = (send(f"{word}.md", document(case.chance, word)),)
+                await ask(request("", "upload", attachments=attached))
+                (tmp_path / f"{word}.md").unlink()
+            doomed = [
+                kept(data, q) - old for q, old in zip((ROW_IDS, VECTORS), before, strict=True)
+            ]
+            for word in words:
+                receipt = (await ask(request(f"{word}.md", "forget")))[1].data
+                assert receipt["verified"]
+                assert not receipt["erased"]
+                _, reply = await ask(request(f"What does {word} say?", "search"))
+                assert word not in str(reply.data)
+            while graves.unerased():
+                await erased.get()
+            ids, vectors = indexed(data)
+            assert ids.isdisjoint(doomed[0])
+            assert vectors.isdisjoint(doomed[1])
+            for file in files(data):
+                assert not any(word.encode() in file.read_bytes() for word in words), file
+    finally:
+        keeping.cancel()
+        await asyncio.wait([keeping])
 
 
 async def test_p1_no_byte_of_what_was_forgotten_is_left(

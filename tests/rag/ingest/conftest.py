@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from rag.audience import Audience
-from rag.ingest.indexer import Indexer, Learned
+from rag.ingest.indexer import Indexer
+from rag.ingest.lessons import Learned
 from rag.ingest.terms import TermCounts
 from rag.records import Records
 from rag.schema import metadata, open_engine

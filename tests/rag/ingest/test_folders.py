@@ -1,14 +1,18 @@
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rag.audience import Audience
 from rag.errors import DocumentCode
+from rag.ingest.blobs import Fingerprint
 from rag.ingest.folders import Folder, ScanReport, index_path, scan
+from rag.ingest.sightings import Sightings, stamp
 from tests.rag.ingest.conftest import EVERYONE, Bench
 
+HOUR_NS = 3600 * 10**9
 LATER = 10**18 * 3
 """A clock by which every file was written long ago, so that metadata alone may be trusted."""
 
@@ -50,7 +54,7 @@ def test_a_file_that_cannot_have_changed_is_not_even_read(
 ) -> None:
     bench.write("a.txt", "one\n")
     scan(folder, bench.indexer, bench.records, now_ns=lambda: LATER)
-    monkeypatch.setattr(bench.indexer, "fingerprint", None)
+    monkeypatch.setattr(bench.indexer.admission, "fingerprint", None)
     report = scan(folder, bench.indexer, bench.records, now_ns=lambda: LATER)
     assert report == ScanReport(unchanged=1, chunks=1)
 
@@ -73,6 +77,50 @@ def test_another_content_of_the_same_size_and_time_is_noticed(
         os.utime(file, ns=(10**18, 10**18))
         scan(folder, bench.indexer, bench.records, **clock)  # type: ignore[arg-type]
         assert bench.everything() == [("a.txt", [f"number {number}"])]
+
+
+def test_what_no_metadata_tells_of_is_found_by_hashing_now_and_again(
+    bench: Bench, folder: Folder
+) -> None:
+    names = [f"{number}.txt" for number in range(3)]
+    for name in names:
+        bench.write(name, "as it was\n")
+    scan(folder, bench.indexer, bench.records, now_ns=lambda: LATER)
+    sightings = Sightings(bench.records.engine)
+    for name, seen in sightings.of(folder.source, names).items():
+        file = bench.write(name, "otherwise\n")
+        unnoticed = replace(seen, stamp=stamp(file.stat()))  # as if nothing told of it
+        sightings.note(folder.source, {name: unnoticed})
+    soon, after = LATER + HOUR_NS, LATER + 30 * HOUR_NS
+    assert scan(folder, bench.indexer, bench.records, now_ns=lambda: soon).unchanged == 3
+    assert scan(folder, bench.indexer, bench.records, now_ns=lambda: after).updated == 3
+    assert bench.everything() == [(name, ["otherwise"]) for name in names]
+
+
+def test_so_much_is_hashed_in_a_scan_that_it_stays_short(
+    bench: Bench, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(9):
+        bench.write(f"{number}.txt", f"number {number}\n")
+    scan(folder, bench.indexer, bench.records, now_ns=lambda: LATER)
+    monkeypatch.setattr("rag.ingest.folders._HASHED_FILES", 4)
+    hashed: list[str] = []
+    admission = bench.indexer.admission
+    whole = admission.fingerprint
+
+    def counted(file: Path, name: str, root: Path) -> Fingerprint:
+        hashed.append(name)
+        return whole(file, name, root)
+
+    monkeypatch.setattr(admission, "fingerprint", counted)
+    for day, count in ((2, 4), (3, 8), (4, 12)):  # those that weren't for longest
+        now = LATER + day * 24 * HOUR_NS
+        assert scan(folder, bench.indexer, bench.records, now_ns=lambda: now).unchanged == 9  # noqa: B023
+        assert len(hashed) == count
+    assert len(set(hashed)) == 9
+    monkeypatch.setattr("rag.ingest.folders._HASHED_BYTES", 1)
+    scan(folder, bench.indexer, bench.records, now_ns=lambda: LATER + 30 * 24 * HOUR_NS)
+    assert len(hashed) == 13
 
 
 def test_a_renamed_file_keeps_its_document(bench: Bench, folder: Folder) -> None:
@@ -264,6 +312,15 @@ class TestAFileThatFails:
             bench.write(f"{number:02}.txt", "!timeout" if number == 20 else f"text {number}\n")
         report = rescan(bench, folder)
         assert (report.added, len(report.failed)) == (39, 1)
+
+    def test_with_thousands_of_others_is_counted(
+        self, bench: Bench, folder: Folder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("rag.ingest.folders._KEPT_FAILURES", 3)
+        for number in range(5):
+            bench.write(f"{number}.txt", "!corrupt")
+        report = rescan(bench, folder)
+        assert (report.failures, len(report.failed)) == (5, 3)
 
 
 class TestAPath:
