@@ -24,6 +24,7 @@ from bot.handlers.help import Help
 from bot.handlers.index import Index
 from bot.handlers.learn import Learn
 from bot.handlers.passage import OpenPassage
+from bot.handlers.picture import ShowPage
 from bot.handlers.rate import Rate
 from bot.handlers.recall import Recall
 from bot.handlers.remember import Remember
@@ -51,9 +52,10 @@ from bot.settings import Settings, trigger
 from bot.writer import Writer
 from rag.errors import DocumentError, StoreUnavailable
 from rag.fetch import Fetcher
-from rag.ingest.blobs import WEB
+from rag.ingest.blobs import WEB, Blobs
 from rag.ingest.folders import Folder
 from rag.ingest.once import read_once
+from rag.ingest.page_pictures import PagePictures
 from rag.ingest.pages import Page, Pages
 from rag.ingest.sandbox import Sandbox
 from rag.ingest.sightings import Sightings
@@ -175,6 +177,15 @@ class App:
             Learn(self.pages, needs=[self.knowledge]),
             Sources(self.records, self.library.activity),
             OpenPassage(self.records),
+            ShowPage(
+                self.records,
+                PagePictures(
+                    self.records,
+                    Blobs(self.settings.data / "blobs", max_bytes),
+                    {folder.source: folder.path for folder in self.folders},
+                    max_bytes=max_bytes,
+                ),
+            ),
             BackUp(self.indexer),
             Restore(self.indexer, self.knowledge, upgrade),
             Forget(

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 PUBLIC = "public"
 STOP = "stop"
 _LEARNING = frozenset({"upload", "remember", "learn"})
-_QUICK = frozenset({STOP, "rate", "case", "recall", "help", "status", "open", "sources"})
+_QUICK = frozenset({STOP, "rate", "case", "recall", "help", "status", "open", "picture", "sources"})
 """Commands that cost nothing worth counting."""
 _OWNERS = frozenset({"cli"})
 """Platforms of people who own the process: nobody counts what they ask."""

@@ -41,8 +41,8 @@ class Request:
     """The platform's own id of the event: the same event delivered twice has the same id."""
     platform: str
     command: str
-    """Names the handler: ask, search, summarise, upload, remember, sources, open, forget, index,
-    status, help, rate, case, recall; `stop` ends the request whose id is the text."""
+    """Names the handler: ask, search, summarise, upload, remember, sources, open, picture, forget,
+    index, status, help, rate, case, recall; `stop` ends the request whose id is the text."""
     text: str
     user: str
     conversation: str

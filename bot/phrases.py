@@ -176,6 +176,10 @@ PHRASES: dict[str, tuple[str, str]] = {
         "{failed} failed.",
         "新增 {added}，更新 {updated}，未变 {unchanged}，移除 {removed}，失败 {failed}。",
     ),
+    "no_picture": (
+        "{name} can't be shown as a picture: it has no pages, or its file has changed since.",
+        "{name} 无法以图片显示：它没有页面，或者文件之后有改动。",
+    ),
     "passage_gone": (
         "{name} has changed since: that passage is no longer in it.",
         "{name} 之后有改动，这段内容已不在其中。",

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Engine, Row, Select, and_, func, or_, select
+from sqlalchemy import Column, Engine, Row, Select, and_, func, or_, select
 
 from rag.audience import Audience
 from rag.errors import DocumentCode, TeamglmError
@@ -89,6 +89,16 @@ class DocumentRecord:
     total: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Original:
+    """The bytes that a document's text was read from, and where they came from."""
+
+    source: str
+    name: str
+    blob: str
+    """Their SHA-256, with the file's extension."""
+
+
 class Records:
     """The database's reading side: safe from any thread, each call one short transaction."""
 
@@ -116,17 +126,27 @@ class Records:
 
     def text_of(self, document_id: str, audience: Audience) -> str:
         """Return the text that a document's offsets count in; raise `DocumentUnknown`."""
+        return str(self._content(document_id, audience, content.c.text).text)
+
+    def original(self, document_id: str, audience: Audience) -> Original:
+        """Return which bytes a document's text was read from; raise `DocumentUnknown`."""
+        columns = (document.c.source, document.c.name, content.c.blob)
+        row = self._content(document_id, audience, *columns)
+        return Original(row.source, row.name, row.blob)
+
+    def _content(self, document_id: str, audience: Audience, *columns: Column[Any]) -> Row[Any]:
+        """Return columns of what answers of a document; raise `DocumentUnknown`."""
         query = (
-            select(content.c.text)
-            .join(version, version.c.content == content.c.key)
-            .join(document, document.c.live_version == version.c.id)
+            select(*columns)
+            .join_from(document, version, document.c.live_version == version.c.id)
+            .join(content, version.c.content == content.c.key)
             .where(document.c.id == document_id, _visible(audience))
         )
         with self._reading.connect() as connection:
-            text: str | None = connection.scalar(query)
-        if text is None:
+            row = connection.execute(query).one_or_none()
+        if row is None:
             raise DocumentUnknown(document_id)
-        return text
+        return row
 
     def frequencies(self, term_ids: Collection[int], audience: Audience) -> dict[int, int]:
         """Return in how many visible live passages each term occurs; others are left out."""

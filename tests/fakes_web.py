@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import io
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from PIL import Image
 
 from bot.adapters.web import Work
 from bot.messages import (
@@ -84,6 +88,11 @@ class ScriptedHandle:
         if "moon" in text:
             yield Reply("refusal", "I can't find that in the documents.", "en", nearest=(REMOTE,))
             return
+        if "gone" in text:
+            gone = replace(LEAVE, document="gone.pdf")
+            chunk = ReplyChunk("It was there.", (gone,))
+            yield Reply("answer", chunk.text, "en", (chunk,), (gone,))
+            return
         if "hostile" in text:
             hostile = Citation(1, HOSTILE, 1, HOSTILE, HOSTILE, 0, 1)
             chunk = ReplyChunk(f"{HOSTILE} $x^2$ **stars** ${{1+1}} {{{{value}}}} ", (hostile,))
@@ -125,6 +134,15 @@ class ScriptedHandle:
         assert self.work is not None
         self.work = replace(self.work, paused=bool(request.options.get("pause")))
         yield Reply("answer", "", "en", data={"paused": self.work.paused})
+
+    async def _picture(self, request: Request) -> AsyncIterator[ReplyEvent]:
+        if request.text == "gone.pdf":
+            yield Reply("refusal", "It has changed.", "en")
+            return
+        file = io.BytesIO()
+        Image.new("RGB", (60, 80), "white").save(file, "WEBP")
+        data = {"media_type": "image/webp", "base64": b64encode(file.getvalue()).decode()}
+        yield Reply("answer", request.text, "en", data=data)
 
     async def _rate(self, request: Request) -> AsyncIterator[ReplyEvent]:
         offer = {"reply": request.options["reply"], "documents": ["handbook.pdf"]}

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import say
 from rag.audience import Audience
-from rag.records import Records
+from rag.records import Passage, Records
 
 
 class OpenPassage:
@@ -31,13 +31,11 @@ class OpenPassage:
         audience = Audience.of(request.audience)
         start, end = int(request.options["start"]), int(request.options["end"])
         record = await asyncio.to_thread(self._records.find_document, request.text, audience)
-        passages = await asyncio.to_thread(self._records.passages_of, record.id, audience)
-        met = [each for each in passages if each.start < end and start < each.end]
-        if not met:
+        best = await asyncio.to_thread(passage_at, self._records, record.id, start, end, audience)
+        if best is None:
             text = say(language, "passage_gone", name=record.document)
             yield Reply("refusal", text, language)
             return
-        best = max(met, key=lambda each: min(end, each.end) - max(start, each.start))
         page = say(language, "page", page=best.page) if best.page is not None else ""
         section = f" · {best.section}" if best.section else ""
         quoted = best.text.strip().replace("\n", "\n> ")
@@ -51,3 +49,12 @@ class OpenPassage:
             "end": best.end,
         }
         yield Reply("answer", text, language, data=data)
+
+
+def passage_at(
+    records: Records, document_id: str, start: int, end: int, audience: Audience
+) -> Passage | None:
+    """Return the passage that has most of a stretch of a document's text; None if it is gone."""
+    passages = records.passages_of(document_id, audience)
+    met = [each for each in passages if each.start < end and start < each.end]
+    return max(met, key=lambda each: min(end, each.end) - max(start, each.start), default=None)

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
-import select
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.parsed import Raster
-from rag.ingest.processes import ENVIRONMENT, MEBIBYTE, ROOT, end
+from rag.ingest.processes import ENVIRONMENT, MEBIBYTE, ROOT, answer_line, end
 from rag.ingest.reading_order import page_text
 
 PROGRAM = (
     "import sys; sys.path.insert(0, sys.argv[1]); from rag.ingest.ocr_child import main; main()"
 )
 _MAX_ANSWER = 4 * MEBIBYTE
-_BLOCK = 256 * 1024
 
 
 class Ocr:
@@ -98,7 +94,7 @@ class Ocr:
         except BrokenPipeError:
             self._end()
             return None
-        answer = _line(process.stdout.fileno(), seconds)
+        answer = answer_line(process.stdout.fileno(), seconds, _MAX_ANSWER)
         if answer is None:
             self._end()
             raise DocumentError(DocumentCode.TIMEOUT, "a picture took too long to read")
@@ -126,18 +122,3 @@ class Ocr:
         if self._process is not None:
             end(self._process)
             self._process = None
-
-
-def _line(pipe: int, seconds: float) -> bytes | None:
-    """Return a line from the child, b"" if it ended first, None if it took too long."""
-    deadline = time.monotonic() + seconds
-    buffer = bytearray()
-    while not buffer.endswith(b"\n"):
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([pipe], [], [], left)[0]:
-            return None
-        block = os.read(pipe, _BLOCK)
-        if not block or len(buffer) > _MAX_ANSWER:
-            return b""
-        buffer += block
-    return bytes(buffer)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 
 MEBIBYTE = 1024 * 1024
+_BLOCK = 256 * 1024
 ROOT = Path(__file__).resolve().parents[2]
 """The folder of our packages: `python -I` keeps the working folder and PYTHON* variables out."""
 
@@ -32,3 +35,21 @@ def end(process: subprocess.Popen[bytes]) -> int:
             with suppress(OSError):
                 pipe.close()
     return status
+
+
+def answer_line(pipe: int, seconds: float, most: int) -> bytes | None:
+    """Return a child's line of at most so many bytes, b"" if it ended or wrote more, None if late.
+
+    It reads on from the pipe: what comes after the line must not be there yet.
+    """
+    deadline = time.monotonic() + seconds
+    buffer = bytearray()
+    while not buffer.endswith(b"\n"):
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            return None
+        block = os.read(pipe, _BLOCK)
+        if not block or len(buffer) > most:
+            return b""
+        buffer += block
+    return bytes(buffer)

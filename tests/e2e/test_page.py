@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import FilePayload, Page, async_playwright, expect
 
+from tests.bot.adapters.web.browsing import ARGUMENTS, CHROMIUM
 from tests.e2e.bot import Bot
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 LAPTOP = "How soon must I report a lost laptop?"
 TYPHOON = "台风橙色预警的时候怎么上班？"
 PATIENCE = 120_000
@@ -63,6 +53,8 @@ async def test_the_first_questions_are_answered_with_passages_to_read(page: Page
     await expect(passage).to_contain_text("team-handbook.pdf")
     await expect(passage).to_contain_text("p. 4")
     await expect(passage.locator("blockquote").first).to_contain_text("two hours")
+    picture = passage.get_by_role("img", name="team-handbook.pdf p. 4")
+    await expect(picture.first).to_have_js_property("naturalHeight", 1500)
     await page.keyboard.press("Escape")
 
     await ask(page, TYPHOON)

@@ -12,7 +12,10 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+PICTURE = "/picture"
+"""Where pictures of pages are."""
 _SERVED = (
+    PICTURE,
     "/assets/",
     "/static/",
     "/theme.css",

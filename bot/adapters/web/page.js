@@ -16,6 +16,9 @@ element.addEventListener('click', (event) => {
   if (confirm) ask_first(button.dataset);
 });
 
+// A page that can't be shown leaves its quotation.
+element.addEventListener('error', ({ target }) => target.matches?.('.passage img') && target.remove(), true);
+
 // A deletion is confirmed with the name that was on the button when it was pressed.
 function ask_first({ confirm, id, name }) {
   const dialog = document.querySelector('dialog.confirm');

@@ -7,15 +7,17 @@ import contextlib
 import errno
 import importlib
 import socket
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import uvicorn
-from starlette.responses import HTMLResponse, PlainTextResponse
+from starlette.datastructures import QueryParams
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bot.adapters.web.guard import Guard, is_loopback
+from bot.adapters.web.guard import PICTURE, Guard, is_loopback
 from bot.adapters.web.talk import LocalDownload, Talk
 from bot.adapters.web.view import Work
 from bot.messages import Handle, Language, PlatformError
@@ -96,7 +98,7 @@ class WebAdapter:
         """
         listener = _listen(self._host, self._port, self._say)
         port = listener.getsockname()[1]
-        front = _Front()
+        front = _Front(self._talk)
         server = _Server(
             uvicorn.Config(
                 Guard(front, self._password),
@@ -143,17 +145,43 @@ class WebAdapter:
 
 
 class _Front:
-    """Answers that the page is starting until there is one."""
+    """Answers that the page is starting until there is one, and shows pictures of pages."""
 
     app: ASGIApp | None = None
 
+    def __init__(self, talk: Talk) -> None:
+        self._talk = talk
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.app is not None:
+        if scope["path"] == PICTURE:
+            await (await self._picture(QueryParams(scope["query_string"])))(scope, receive, send)
+        elif self.app is not None:
             await self.app(scope, receive, send)
         elif scope["path"] == "/":
             await HTMLResponse(_WAITING)(scope, receive, send)
         else:
             await PlainTextResponse("Starting.", 503)(scope, receive, send)
+
+    async def _picture(self, asked: QueryParams) -> Response:
+        """Return the picture that a citation's card asks for."""
+        try:
+            at = {name: int(asked[name]) for name in ("start", "end")}
+            request = self._talk.request("picture", asked["document"], "", "en", options=at)
+        except (KeyError, ValueError):
+            return PlainTextResponse("Which passage?", 400)
+        reply = await self._talk.reply(request)
+        if reply.outcome != "answer":
+            return PlainTextResponse(reply.text, 404)
+        return Response(
+            b64decode(reply.data["base64"]),
+            media_type=reply.data["media_type"],
+            # Nothing is left in the browser of what is forgotten, and no other site shows it.
+            headers={
+                "cache-control": "no-store",
+                "cross-origin-resource-policy": "same-origin",
+                "x-content-type-options": "nosniff",
+            },
+        )
 
 
 class _Server(uvicorn.Server):

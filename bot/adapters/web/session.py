@@ -31,6 +31,8 @@ class Passage(BaseModel):
     page: int | None = None
     section: str | None = None
     quote: str
+    start: int | None = None
+    end: int | None = None
 
     @classmethod
     def of(cls, citation: Citation) -> Passage:
@@ -41,6 +43,8 @@ class Passage(BaseModel):
             page=citation.page,
             section=citation.section,
             quote=citation.quote,
+            start=citation.start,
+            end=citation.end,
         )
 
 

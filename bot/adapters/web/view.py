@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from itertools import groupby
 from typing import Any
+from urllib.parse import urlencode
 
 from bot.adapters.web.session import Exchange, Passage, Session
 from bot.adapters.web.text import PARTS, TEXT, count, say, size
@@ -20,6 +21,8 @@ _THUMB = (
     '<path d="M3 10h3.5v10H3zM9 20V10l4-7.5c1.7 0 2.6 1.3 2.2 3L14.4 9H20l1 1.2-1.8 8.6L17.6 20z"/>'
     "</svg>"
 )
+_DRAWN = (".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp")
+"""Documents whose pages can be shown as pictures end in."""
 _ORDER = ("reading", "waiting", "failed", "ready")
 
 
@@ -183,6 +186,7 @@ def _passages(language: Language, exchange: Exchange, index: int) -> str:
             f"<h4>{escape(passage.document)}</h4>"
             f"<p>{escape(_where(language, passage))}</p>"
             f'<blockquote tabindex="0">{escape(passage.quote)}</blockquote>'
+            f"{_picture(language, passage)}"
             for passage in passages
         )
         name = f"passage-{index}-{number}"
@@ -196,6 +200,15 @@ def _passages(language: Language, exchange: Exchange, index: int) -> str:
 
     grouped = groupby(exchange.passages, key=lambda passage: passage.number)
     return "".join(card(number, passages) for number, passages in grouped)
+
+
+def _picture(language: Language, passage: Passage) -> str:
+    """Return the picture of a passage's page, which the browser fetches when it is to be seen."""
+    if passage.start is None or not passage.document.lower().endswith(_DRAWN):
+        return ""
+    at = {"document": passage.document, "start": passage.start, "end": passage.end}
+    described = escape(say(language, "page_picture", place=place(language, passage)))
+    return f'<img loading="lazy" src="{escape(f"picture?{urlencode(at)}")}" alt="{described}">'
 
 
 def _tools(language: Language, exchange: Exchange, last: bool) -> str:

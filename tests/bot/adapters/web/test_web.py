@@ -406,6 +406,20 @@ async def serving(web: WebAdapter) -> AsyncIterator[str]:
             await task
 
 
+async def test_a_picture_of_a_page_is_for_this_page_alone(
+    handle: ScriptedHandle, tmp_path: Path
+) -> None:
+    async with serving(adapter(handle, tmp_path, port=0)) as address, httpx.AsyncClient() as web:
+        place = {"document": "handbook.pdf", "start": "1", "end": "9"}
+        shown = await web.get(f"{address}/picture", params=place)
+        assert (shown.status_code, shown.headers["content-type"]) == (200, "image/webp")
+        assert shown.headers["cache-control"] == "no-store"
+        assert shown.headers["cross-origin-resource-policy"] == "same-origin"
+        gone = await web.get(f"{address}/picture", params={**place, "document": "gone.pdf"})
+        assert gone.status_code == 404
+        assert (await web.get(f"{address}/picture")).status_code == 400
+
+
 def test_a_page_for_others_needs_a_password(handle: ScriptedHandle, tmp_path: Path) -> None:
     with pytest.raises(PasswordMissing, match=r"TEAMGLM_WEB_PASSWORD"):
         adapter(handle, tmp_path, host="0.0.0.0")

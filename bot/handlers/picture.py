@@ -1,0 +1,53 @@
+"""Show a citation on a picture of its page."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncGenerator
+
+from bot.handlers.passage import passage_at
+from bot.messages import Language, Reply, ReplyEvent, Request
+from bot.phrases import say
+from rag.audience import Audience
+from rag.errors import DocumentError
+from rag.ingest.page_pictures import PagePictures
+from rag.records import Records
+
+
+class ShowPage:
+    """Handles `picture`: asked as `open` is, answered with a page in WebP where there are pages."""
+
+    command = "picture"
+
+    def __init__(self, records: Records, pictures: PagePictures) -> None:
+        self._records = records
+        self._pictures = pictures
+
+    def uses_chat_model(self, request: Request) -> bool:
+        """Return False."""
+        return False
+
+    async def handle(
+        self, request: Request, language: Language
+    ) -> AsyncGenerator[ReplyEvent, None]:
+        """Yield the picture as base64, for what the audience sees now."""
+        audience = Audience.of(request.audience)
+        record = await asyncio.to_thread(self._records.find_document, request.text, audience)
+        start, end = int(request.options["start"]), int(request.options["end"])
+        passage = await asyncio.to_thread(
+            passage_at, self._records, record.id, start, end, audience
+        )
+        if passage is None:
+            yield Reply("refusal", say(language, "passage_gone", name=record.document), language)
+            return
+        text = await asyncio.to_thread(self._records.text_of, record.id, audience)
+        try:
+            picture = await asyncio.to_thread(
+                self._pictures.draw, record.id, passage.page, text[start:end], audience
+            )
+        except DocumentError:
+            yield Reply("refusal", say(language, "no_picture", name=record.document), language)
+            return
+        data = {"media_type": "image/webp", "base64": b64encode(picture).decode()}
+        yield Reply("answer", record.document, language, data=data)
