@@ -2,13 +2,18 @@
 
     python bench/qa.py prepare SETS OUT     write documents and questions
     python bench/qa.py retrieval OUT        recall over the full sets, and across languages
-    python bench/qa.py answers OUT          100 questions a language, of the reporting halves
+    python bench/qa.py answers OUT          150 questions a set, and 60 without their paragraph
     python bench/qa.py table OUT            the figures as Markdown
+    python bench/qa.py plots OUT FOLDER     and as pictures, with the targets
 
 SETS is a folder with xquad.en.json, xquad.zh.json and cmrc2018_dev.json. Every paragraph becomes
 one text file. By a hash of the article's title a quarter of the articles is withheld from the
 answers' documents, so that their questions can't be answered, and every article belongs to the
-tuning half (which thresholds and prompts were chosen on) or to the reporting half.
+tuning half (which thresholds and prompts were chosen on) or to the reporting half. In the
+documents called gaps all articles are there, each without some of its paragraphs; the questions
+are about these. `xquad-zht` asks the Chinese questions in traditional characters.
+
+Everything that takes long resumes where it was stopped, and what is finished isn't run again.
 """
 
 from __future__ import annotations
@@ -20,17 +25,31 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Any
+
+from plots import Bar, bars
 
 SETS = {"xquad-en": "xquad.en.json", "xquad-zh": "xquad.zh.json", "cmrc": "cmrc2018_dev.json"}
 ACROSS = {"zh-to-en": ("xquad-zh", "xquad-en"), "en-to-zh": ("xquad-en", "xquad-zh")}
-# A hundred questions a language.
-SAMPLES = {"xquad-en": 100, "xquad-zh": 50, "cmrc": 50}
+TRADITIONAL = {"xquad-zht": "xquad-zh"}
+SAMPLE, GAP_SAMPLE = 150, 60
 SEED = 7
+RECALL_TARGETS = {
+    "xquad-en": (0.97, 0.997),
+    "xquad-zh": (0.96, 0.995),
+    "cmrc": (0.985, 0.998),
+    "zh-to-en": (0.89, 0.98),
+    "en-to-zh": (0.88, 0.98),
+}
+ANSWER_TARGETS = {
+    "contains": ("contains the answer", 0.83),
+    "refused_unanswerable": ("refused rightly", 0.95),
+    "cited_right": ("cited rightly", 0.95),
+    "language_matched": ("language", 0.99),
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +65,11 @@ class Paragraph:
     def withheld(self) -> bool:
         """Whether it is left out, so that its questions can't be answered."""
         return _hash(self.title) % 4 == 0
+
+    @property
+    def gap(self) -> bool:
+        """Whether it is left out where the rest of its article is there."""
+        return _hash(self.title + self.file) % 4 == 0
 
     @property
     def half(self) -> str:
@@ -80,13 +104,23 @@ def prepare(sets: Path, out: Path) -> None:
             _write(out / name / "all" / paragraph.file, paragraph.text)
             if not paragraph.withheld:
                 _write(out / name / "some" / paragraph.file, paragraph.text)
-        _write_questions(out / name / "all.jsonl", paragraphs, everything=True)
+            if not paragraph.gap:
+                _write(out / name / "gaps" / paragraph.file, paragraph.text)
+        _write_questions(out / name / "all.jsonl", paragraphs)
         for half in ("tuning", "reporting"):
             chosen = [paragraph for paragraph in paragraphs if paragraph.half == half]
-            _write_questions(out / name / f"{half}.jsonl", chosen, everything=False)
+            absent = {paragraph.file for paragraph in chosen if paragraph.withheld}
+            _write_questions(out / name / f"{half}.jsonl", chosen, absent)
+            gaps = [paragraph for paragraph in chosen if paragraph.gap]
+            absent = {paragraph.file for paragraph in gaps}
+            _write_questions(out / name / f"{half}-gaps.jsonl", gaps, absent)
+    for name, simplified in TRADITIONAL.items():
+        for half in ("tuning", "reporting"):
+            lines = (out / simplified / f"{half}.jsonl").read_text(encoding="utf-8").splitlines()
+            _write(out / name / f"{half}.jsonl", "\n".join(map(_in_traditional, lines)) + "\n")
     for name, (asked, _) in ACROSS.items():
         # The sets are parallel: the same file name is the same paragraph in the other language.
-        _write_questions(out / f"{name}.jsonl", known[asked], everything=True)
+        _write_questions(out / f"{name}.jsonl", known[asked])
 
 
 def _write(file: Path, text: str) -> None:
@@ -94,10 +128,22 @@ def _write(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def _write_questions(file: Path, paragraphs: list[Paragraph], *, everything: bool) -> None:
+def _in_traditional(line: str) -> str:
+    """Return a question in traditional characters; its answer may come in either."""
+    from opencc import OpenCC
+
+    entry = json.loads(line)
+    traditional = OpenCC("s2t")
+    entry["question"] = traditional.convert(entry["question"])
+    answers = entry["answers"] + [traditional.convert(answer) for answer in entry["answers"]]
+    entry["answers"] = list(dict.fromkeys(answers))
+    return json.dumps(entry, ensure_ascii=False)
+
+
+def _write_questions(file: Path, paragraphs: list[Paragraph], absent: Collection[str] = ()) -> None:
     lines = []
     for paragraph in paragraphs:
-        answerable = everything or not paragraph.withheld
+        answerable = paragraph.file not in absent
         for identity, question, answers in paragraph.questions:
             line = {
                 "id": identity,
@@ -132,12 +178,25 @@ def retrieval(out: Path) -> None:
         evaluate(out, f"retrieval-{name}", questions, out / documents / "all", "--retrieval-only")
 
 
-def answers(out: Path, half: str) -> None:
-    """Measure answers on a sample of one half of each set."""
-    for name, size in SAMPLES.items():
-        place = out / name
-        options = ("--limit", str(size), "--seed", str(SEED))
-        evaluate(out, f"answers-{half}-{name}", place / f"{half}.jsonl", place / "some", *options)
+def answers(out: Path, half: str, only: Collection[str] = ()) -> None:
+    """Measure answers on a sample of one half of each set, or of the named ones alone."""
+    runs = [(name, f"{half}.jsonl", name, "some", SAMPLE) for name in SETS]
+    runs += [(name, f"{half}.jsonl", of, "some", GAP_SAMPLE) for name, of in TRADITIONAL.items()]
+    runs += [(f"{name}-gaps", f"{half}-gaps.jsonl", name, "gaps", GAP_SAMPLE) for name in SETS]
+    for name, questions, of, documents, size in runs:
+        if only and name not in only:
+            continue
+        run = f"answers-{half}-{name}"
+        options = [
+            "--limit",
+            str(size),
+            "--seed",
+            str(SEED),
+            "--results",
+            str(out / f"{run}.jsonl"),
+        ]
+        place = out / name.removesuffix("-gaps")
+        evaluate(out, run, place / questions, out / of / documents, *options)
 
 
 def table(out: Path) -> str:
@@ -161,16 +220,46 @@ def table(out: Path) -> str:
         "cited_right": "cited rightly",
         "language_matched": "language",
     }
-    lines += ["", f"| answers | questions | {' | '.join(columns.values())} | first token p50/p95 |"]
+    times = {"retrieve": "retrieved", "first_token": "first token", "total": "whole answer"}
+    lines += ["", f"| answers | questions | {' | '.join(columns.values())} | sentences withheld |"]
     lines += ["|---|---|" + "---|" * (len(columns) + 1)]
+    slow = ["", "| seconds, p50 / p95 | " + " | ".join(times.values()) + " |", "|---|---|---|---|"]
     for report_file in sorted(out.glob("answers-*.json")):
         report = json.loads(report_file.read_text())
-        cells = [_percent(report["answers"][key]) for key in columns]
-        first: dict[str, Any] = report["timings_ms"]["first_token"]
-        cells.append(f"{first['p50'] / 1000:.1f} s / {first['p95'] / 1000:.1f} s")
         name = report_file.stem.removeprefix("answers-")
+        cells = [_percent(report["answers"][key]) for key in columns]
+        written = report["sentences"]
+        cells.append(f"{written['withheld']} of {written['withheld'] + written['shown']}")
         lines.append(f"| {name} | {report['questions']} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        taken = report["timings_ms"]
+        slow.append(f"| {name} | {' | '.join(_seconds(taken.get(key)) for key in times)} |")
+    return "\n".join(lines + slow) + "\n"
+
+
+def _seconds(times: dict[str, float] | None) -> str:
+    return f"{times['p50'] / 1000:.1f} / {times['p95'] / 1000:.1f}" if times else "–"
+
+
+def plots(out: Path, folder: Path) -> None:
+    """Write a picture of the retrieval's figures and one of the answers'."""
+    found, answered = [], []
+    for report_file in sorted(out.glob("retrieval-*.json")):
+        name = report_file.stem.removeprefix("retrieval-")
+        for key, at in (("recall_at_1", 0), ("recall_at_5", 1)):
+            rate = json.loads(report_file.read_text())["retrieval"][key]
+            found.append(
+                Bar(f"{name}, {key[-1]}", rate, RECALL_TARGETS.get(name, (None, None))[at])
+            )
+    for report_file in sorted(out.glob("answers-reporting-*.json")):
+        name = report_file.stem.removeprefix("answers-reporting-")
+        rates = json.loads(report_file.read_text())["answers"]
+        for key, (label, target) in ANSWER_TARGETS.items():
+            gaps = key == "refused_unanswerable" and name.endswith("-gaps")
+            if rates[key] is not None:
+                answered.append(Bar(f"{name}, {label}", rates[key], 0.75 if gaps else target))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "retrieval.svg").write_text(bars("Recall at 1 and at 5", found), encoding="utf-8")
+    (folder / "answers.svg").write_text(bars("Answers", answered), encoding="utf-8")
 
 
 def _percent(rate: float | None) -> str:
@@ -197,14 +286,20 @@ def main() -> None:
     step = steps.add_parser("answers")
     step.add_argument("out", type=Path)
     step.add_argument("--half", choices=("tuning", "reporting"), default="reporting")
+    step.add_argument("--only", nargs="*", default=(), metavar="SET")
     steps.add_parser("table").add_argument("out", type=Path)
+    step = steps.add_parser("plots")
+    step.add_argument("out", type=Path)
+    step.add_argument("folder", type=Path)
     options = parser.parse_args()
     if options.step == "prepare":
         prepare(options.sets, options.out)
     elif options.step == "retrieval":
         retrieval(options.out)
     elif options.step == "answers":
-        answers(options.out, options.half)
+        answers(options.out, options.half, options.only)
+    elif options.step == "plots":
+        plots(options.out, options.folder)
     else:
         print(table(options.out), end="")
 

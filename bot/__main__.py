@@ -113,6 +113,14 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--retrieval-only", action="store_true")
     evaluate.add_argument("--limit", type=int)
     evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--results", type=Path, metavar="FILE", help="also keep every answer")
+    setting = verb("calibrate", _calibrate, "set when to answer and when to refuse")
+    setting.add_argument("--questions", type=Path, metavar="F.jsonl", help="instead of made ones")
+    setting.add_argument("--documents", type=Path, metavar="DIR", help="what they are about")
+    setting.add_argument("--wanted", type=float, help="share of false answers, not the config's")
+    setting.add_argument("--retrieval-only", action="store_true", help="quicker, and less sure")
+    setting.add_argument("--limit", type=int, default=40, help="how many passages or questions")
+    setting.add_argument("--seed", type=int, default=0)
     verb("doctor", _doctor, "check every part")
     models = verbs.add_parser("models", help="list, fetch, convert or check models")
     actions = models.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -223,9 +231,28 @@ def _eval(settings: Settings, options: argparse.Namespace) -> int:
             answers=not options.retrieval_only,
             limit=options.limit,
             seed=options.seed,
+            results=options.results,
         )
     )
     print(json.dumps(report, ensure_ascii=False, indent=None if options.json else 2))
+    return 0
+
+
+def _calibrate(settings: Settings, options: argparse.Namespace) -> int:
+    from bot.calibrating import as_table, set_calibration
+
+    report = asyncio.run(
+        set_calibration(
+            settings,
+            questions=options.questions,
+            documents=options.documents,
+            wanted=settings.answers.false_answers if options.wanted is None else options.wanted,
+            answers=not options.retrieval_only,
+            limit=options.limit,
+            seed=options.seed,
+        )
+    )
+    print(json.dumps(report, ensure_ascii=False) if options.json else as_table(report))
     return 0
 
 

@@ -50,6 +50,8 @@ from bot.models import (
 from bot.regression import Regression
 from bot.settings import Settings, trigger
 from bot.writer import Writer
+from rag.calibration import CALIBRATION, Calibration
+from rag.calibration import read as read_calibration
 from rag.errors import DocumentError, StoreUnavailable
 from rag.fetch import Fetcher
 from rag.ingest.blobs import WEB, Blobs
@@ -74,7 +76,9 @@ TAUGHT_PAGES = "the pages that people named"
 class App:
     """Every part of the bot, made from the settings; `opened` claims the data folder."""
 
-    def __init__(self, settings: Settings, downloads: Mapping[str, Download]) -> None:
+    def __init__(
+        self, settings: Settings, downloads: Mapping[str, Download], *, calibrated: bool = True
+    ) -> None:
         self.settings = settings
         # Let go of in another thread than it was taken in.
         self._lock = FileLock(settings.data / "lock", thread_local=False)
@@ -125,6 +129,7 @@ class App:
                 refuse_below=answers.refuse_below,
                 timeout=answers.timeout_seconds,
                 first_token=first_token_seconds(settings),
+                calibration=calibration_of(settings) if calibrated else None,
             ),
             priority=self.priority,
         )
@@ -320,6 +325,16 @@ def rights_of(settings: Settings) -> dict[str, Who]:
     }
 
 
+def calibration_about(settings: Settings) -> dict[str, str]:
+    """Return what a calibration holds for: with other models it is another."""
+    return {"chat_model": settings.chat_model, "embedding_model": settings.embedding_model}
+
+
+def calibration_of(settings: Settings) -> Calibration | None:
+    """Return what `teamglm calibrate` found out about these models here, if it has been run."""
+    return read_calibration(settings.data / CALIBRATION, calibration_about(settings))
+
+
 def granted(settings: Settings) -> dict[str, frozenset[str]]:
     """Return the scopes that the settings let each channel see besides its own."""
     grants: dict[str, frozenset[str]] = {}
@@ -359,9 +374,9 @@ def database_url(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[App]:
+async def opened(settings: Settings, *, calibrated: bool = True) -> AsyncIterator[App]:
     """Open the bot for one request of the command line; the data folder is claimed meanwhile."""
-    app = App(settings, {"cli": copy_local})
+    app = App(settings, {"cli": copy_local}, calibrated=calibrated)
     app.claim()
     try:
         yield app

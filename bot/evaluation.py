@@ -12,9 +12,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bot.app import opened
+from bot.app import App, opened
 from bot.settings import FolderSettings, Settings
 from rag.audience import PUBLIC, Audience
+from rag.calibration import CALIBRATION
 from rag.errors import TeamglmError
 from rag.evaluate import measure, read_questions
 from rag.ingest.folders import scan
@@ -32,10 +33,12 @@ async def evaluate(
     answers: bool,
     limit: int | None,
     seed: int,
+    results: Path | None = None,
 ) -> dict[str, Any]:
     """Return the figures of a question file; a run that was stopped goes on where it was.
 
-    What is kept for that is under `eval/` in the data folder, and is removed at the end.
+    What is kept for that is under `eval/` in the data folder, and is removed at the end; `results`
+    gets a line a question with all that was answered and cited.
     """
     asked = read_questions(questions, limit=limit, seed=seed)
     if not asked:
@@ -45,9 +48,13 @@ async def evaluate(
     place = settings.data / "eval" / _identity(settings, questions, documents, answers)
     folder = FolderSettings(path=documents.absolute(), name="eval")
     throwaway = settings.model_copy(update={"data": place, "folders": (folder,)})
+    calibration = settings.data / CALIBRATION
+    if calibration.is_file():
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(calibration, place)
     async with opened(throwaway) as app:
         await app.knowledge.ready()
-        await asyncio.to_thread(_index, app.folders[0], app)
+        await asyncio.to_thread(indexed, app)
         if answers:
             await app.talking.ready()
         with tqdm(total=len(asked), desc="questions", file=sys.stderr, dynamic_ncols=True) as bar:
@@ -57,24 +64,29 @@ async def evaluate(
 
             report = await measure(
                 asked,
-                lambda question, audience: app.retriever.retrieve(question, audience, limit=_DEPTH),
+                lambda question, audience: asyncio.to_thread(
+                    app.retriever.retrieve, question, audience, limit=_DEPTH
+                ),
                 app.pipeline.stream if answers else None,
                 Audience.of({PUBLIC}),
                 kept=place / "results.jsonl",
                 progress=progress,
             )
+    if results is not None:
+        await asyncio.to_thread(shutil.copy, place / "results.jsonl", results)
     await asyncio.to_thread(shutil.rmtree, place)
     return report
 
 
-def _index(folder: Any, app: Any) -> None:
+def indexed(app: App) -> None:
+    """Bring the index of the first folder up to date, with a bar; blocking."""
     with tqdm(desc="documents", file=sys.stderr, dynamic_ncols=True) as bar:
 
         def progress(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
-        report = scan(folder, app.indexer, app.records, progress)
+        report = scan(app.folders[0], app.indexer, app.records, progress)
     for name, code, reason in report.failed:
         log.warning("%s can't be read (%s): %s", name, code, reason)
     if report.failures > len(report.failed):
@@ -84,6 +96,8 @@ def _index(folder: Any, app: Any) -> None:
 def _identity(settings: Settings, questions: Path, documents: Path, answers: bool) -> str:
     """Name a run by everything that changes its results."""
     digest = hashlib.sha256(questions.read_bytes())
+    calibration = settings.data / CALIBRATION
+    digest.update(calibration.read_bytes() if calibration.is_file() else b"")
     digest.update(str(documents.absolute()).encode())
     digest.update(f"{answers} {settings.chat_model} {settings.embedding_model}".encode())
     digest.update(f"{settings.splitter!r} {settings.answers!r}".encode())

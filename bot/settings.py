@@ -117,6 +117,8 @@ class AnswerSettings(Section):
     context_tokens: int = Field(300, ge=64)
     max_tokens: PositiveInt = 96
     refuse_below: float = Field(0.3, ge=0, le=1)
+    false_answers: float = Field(0.05, ge=0, le=1)
+    """The share of what can't be answered that `teamglm calibrate` lets through."""
     first_token_seconds: float = Field(30, gt=0)
     timeout_seconds: float = Field(120, gt=0)
     keep_days: float = Field(30, gt=0)

@@ -1,8 +1,8 @@
-"""Which passage supports a sentence: decided by words and meaning, not by the model."""
+"""Sources: numbered passages, cut into sentences that can be compared, quoted and cited."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,6 @@ from rag.sentences import sentence_spans
 
 # A quote shorter than this says little alone: the next sentence joins it.
 _SHORT_QUOTE = 60
-# Below this share of a sentence's weighty words, that they are shared may be chance.
-_ENOUGH_WORDS = 0.3
-# Added to the weight asked for, so that one common word alone is never enough.
-_NEVER_FEW = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +39,12 @@ class Source:
         self.passage = passage
         self.spans = sentence_spans(passage.text)
         self.sentences = [passage.text[start:end] for start, end in self.spans]
-        self._terms = [frozenset(map(term_id, terms(sentence))) for sentence in self.sentences]
+        self.terms = [frozenset(map(term_id, terms(sentence))) for sentence in self.sentences]
         self._vectors: npt.NDArray[np.float32] | None = None
 
     def shared(self, wanted: Mapping[int, float]) -> list[float]:
         """Return, for each sentence, the weight of the wanted terms that it has."""
-        return [sum(wanted[term] for term in found & wanted.keys()) for found in self._terms]
-
-    def covered(self, wanted: Mapping[int, float]) -> float:
-        """Return the weight of the wanted terms that the whole passage has."""
-        return sum(wanted[term] for term in frozenset().union(*self._terms) & wanted.keys())
+        return [sum(wanted[term] for term in found & wanted.keys()) for found in self.terms]
 
     def likeness(
         self, vector: npt.NDArray[np.float32], embeddings: Embeddings
@@ -62,11 +54,12 @@ class Source:
             self._vectors = np.asarray(embeddings.embed_documents(self.sentences), np.float32)
         return self._vectors @ vector
 
-    def cite(self, best: int) -> Citation:
-        """Return the citation that quotes the sentence at `best`."""
-        start, end = self.spans[best]
-        if end - start < _SHORT_QUOTE and best + 1 < len(self.spans):
-            end = self.spans[best + 1][1]
+    def cite(self, first: int, last: int | None = None) -> Citation:
+        """Return the citation that quotes the sentences from `first` to `last`, or one alone."""
+        start, end = self.spans[first][0], self.spans[first if last is None else last][1]
+        following = (first if last is None else last) + 1
+        if end - start < _SHORT_QUOTE and following < len(self.spans):
+            end = self.spans[following][1]
         passage = self.passage
         return Citation(
             number=self.number,
@@ -78,34 +71,3 @@ class Source:
             start=passage.start + start,
             end=passage.start + end,
         )
-
-
-class Attribution:
-    """Attributes the sentences of one answer to its sources; blocking."""
-
-    def __init__(
-        self, sources: Sequence[Source], rarities: Mapping[int, float], embeddings: Embeddings
-    ) -> None:
-        self._sources = [source for source in sources if source.sentences]
-        self._rarities = rarities
-        """How rare each term of the sources is; a term of none of them weighs nothing."""
-        self._embeddings = embeddings
-
-    def cite(self, sentence: str) -> Citation | None:
-        """Return the source sentence that says most of this one, or None without sources.
-
-        Shared words decide while there are enough of them, because a name or a number says more
-        than a likeness; else, and so across languages, meaning does.
-        """
-        if not self._sources:
-            return None
-        found = {term_id(term) for term in terms(sentence)}
-        wanted = {term: self._rarities[term] for term in found & self._rarities.keys()}
-        source = max(self._sources, key=lambda source: source.covered(wanted))
-        if source.covered(wanted) >= _ENOUGH_WORDS * sum(wanted.values(), _NEVER_FEW):
-            shared = source.shared(wanted)
-            return source.cite(max(range(len(shared)), key=shared.__getitem__))
-        vector = np.asarray(self._embeddings.embed_query(sentence), np.float32)
-        likeness = {source: source.likeness(vector, self._embeddings) for source in self._sources}
-        source = max(likeness, key=lambda source: float(likeness[source].max()))
-        return source.cite(int(likeness[source].argmax()))

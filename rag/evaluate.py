@@ -9,7 +9,7 @@ import statistics
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -40,6 +40,15 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Shown:
+    """A sentence that was shown, with the documents and the texts that it cites."""
+
+    text: str
+    documents: tuple[str, ...]
+    quotes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What became of one question."""
 
@@ -50,6 +59,10 @@ class Result:
     text: str = ""
     cited: tuple[str, ...] = ()
     timings_ms: dict[str, float] = field(default_factory=dict)
+    confidence: float | None = None
+    support: float | None = None
+    withheld: int = 0
+    sentences: tuple[Shown, ...] = ()
 
 
 def read_questions(file: Path, *, limit: int | None = None, seed: int = 0) -> list[Question]:
@@ -80,7 +93,7 @@ def read_questions(file: Path, *, limit: int | None = None, seed: int = 0) -> li
 
 async def measure(
     questions: Sequence[Question],
-    retrieve: Callable[[str, Audience], Retrieval],
+    retrieve: Callable[[str, Audience], Awaitable[Retrieval]],
     answer: Callable[[str, Audience], AsyncGenerator[Event, None]] | None,
     audience: Audience,
     *,
@@ -88,6 +101,20 @@ async def measure(
     progress: Callable[[int, int], None],
 ) -> dict[str, Any]:
     """Return the figures over all questions; finished ones are read back from `kept`."""
+    results = await ask_all(questions, retrieve, answer, audience, kept=kept, progress=progress)
+    return figures(questions, results)
+
+
+async def ask_all(
+    questions: Sequence[Question],
+    retrieve: Callable[[str, Audience], Awaitable[Retrieval]],
+    answer: Callable[[str, Audience], AsyncGenerator[Event, None]] | None,
+    audience: Audience,
+    *,
+    kept: Path,
+    progress: Callable[[int, int], None],
+) -> list[Result]:
+    """Return what became of every question; finished ones are read back from `kept`."""
     done = _read_kept(kept)
     kept.parent.mkdir(parents=True, exist_ok=True)
     with kept.open("a", encoding="utf-8") as log:
@@ -99,20 +126,20 @@ async def measure(
                 log.write(json.dumps(asdict(result)) + "\n")
                 log.flush()
             progress(at + 1, len(questions))
-    return figures(questions, [done[question.id] for question in questions])
+    return [done[question.id] for question in questions]
 
 
 async def _ask(
     question: Question,
-    retrieve: Callable[[str, Audience], Retrieval],
+    retrieve: Callable[[str, Audience], Awaitable[Retrieval]],
     answer: Callable[[str, Audience], AsyncGenerator[Event, None]] | None,
     audience: Audience,
 ) -> Result:
-    hits = retrieve(question.question, audience).hits[:_DEEPEST]
-    found = [hit.passage.document for hit in hits]
+    retrieval = await retrieve(question.question, audience)
+    found = [hit.passage.document for hit in retrieval.hits[:_DEEPEST]]
     rank = found.index(question.document) + 1 if question.document in found else 0
     if answer is None:
-        return Result(question.id, {"rank": rank})
+        return Result(question.id, {"rank": rank}, confidence=retrieval.confidence)
     sentences: list[Sentence] = []
     end: Finished | None = None
     async with aclosing(answer(question.question, audience)) as events:
@@ -123,9 +150,32 @@ async def _ask(
                 end = event
     if end is None:
         raise RuntimeError("the pipeline ended without a result")
-    cited = tuple(citation.document for s in sentences for citation in s.citations)
-    text = "".join(sentence.text for sentence in sentences).strip()
-    return Result(question.id, {"rank": rank}, end.outcome, text, cited, end.timings_ms)
+    return Result(
+        question.id,
+        {"rank": rank},
+        end.outcome,
+        "".join(sentence.text for sentence in sentences).strip(),
+        tuple(citation.document for sentence in sentences for citation in sentence.citations),
+        end.timings_ms
+        if end.proof.asked_ms is None
+        else {**end.timings_ms, "prompt": end.proof.asked_ms},
+        end.proof.confidence,
+        end.proof.support,
+        end.proof.withheld,
+        tuple(
+            Shown(
+                sentence.text.strip(),
+                tuple(citation.document for citation in sentence.citations),
+                tuple(citation.quote for citation in sentence.citations),
+            )
+            for sentence in sentences
+        ),
+    )
+
+
+def _timed(end: Finished) -> dict[str, float]:
+    asked = end.proof.asked_ms
+    return {**end.timings_ms, "prompt": asked} if asked is not None else end.timings_ms
 
 
 def _read_kept(file: Path) -> dict[str, Result]:
@@ -138,6 +188,10 @@ def _read_kept(file: Path) -> dict[str, Result]:
         except ValueError:
             continue  # the line that was being written when the run was stopped
         entry["cited"] = tuple(entry["cited"])
+        entry["sentences"] = tuple(
+            Shown(each["text"], tuple(each["documents"]), tuple(each["quotes"]))
+            for each in entry["sentences"]
+        )
         results[entry["id"]] = Result(**entry)
     return results
 
@@ -178,6 +232,10 @@ def figures(questions: Sequence[Question], results: Sequence[Result]) -> dict[st
                 language_of(r.text) == language_of(q.question) for q, r in shown
             ),
         }
+        report["sentences"] = {
+            "shown": sum(len(r.sentences) for _, r in pairs),
+            "withheld": sum(r.withheld for _, r in pairs),
+        }
         report["timings_ms"] = _timings([r.timings_ms for _, r in pairs])
     return report
 
@@ -211,7 +269,7 @@ def _mean(values: Iterable[float]) -> float | None:
 
 def _timings(timings: Sequence[Mapping[str, float]]) -> dict[str, dict[str, float]]:
     report = {}
-    for name in ("retrieve", "first_token", "first_text", "total"):
+    for name in ("retrieve", "prompt", "first_token", "first_text", "total"):
         values = sorted(t[name] for t in timings if name in t)
         if values:
             at_95 = values[min(len(values) - 1, round(0.95 * len(values)))]

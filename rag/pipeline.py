@@ -1,13 +1,13 @@
-"""The one flow of a question: retrieve, prompt, generate, cite."""
+"""The one flow of a question: retrieve, prompt, generate, prove."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from langchain_core.embeddings import Embeddings
@@ -15,16 +15,34 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from rag.audience import Audience
-from rag.citations import Attribution, Citation, Source
+from rag.calibration import Calibration
+from rag.citations import Citation, Source
 from rag.context import context, number_sources
 from rag.errors import TeamglmError
 from rag.keywords import rarity, term_id, terms
 from rag.language import Language, language_of
 from rag.priority import Priority
-from rag.prompts import ask_prompt, says_unknown, summary_prompt, without_numbers
+from rag.prompts import ask_prompt, quotation, says_unknown, summary_prompt, without_numbers
+from rag.proof import Proof
 from rag.records import Passage, Records
 from rag.retrieval import Hit, Retrieval, Retriever
-from rag.sentences import first_end
+from rag.writing import AnswerTimeout, Clock, written_sentences
+
+__all__ = [
+    "AnswerLimits",
+    "AnswerTimeout",
+    "Event",
+    "Exchange",
+    "Finished",
+    "Found",
+    "Outcome",
+    "Progress",
+    "QuestionTooLong",
+    "RagPipeline",
+    "Sentence",
+]
+
+log = logging.getLogger(__name__)
 
 # What the chat template adds around each message, generously.
 _MESSAGE_TOKENS = 8
@@ -35,10 +53,6 @@ _SURE = 0.8
 
 class QuestionTooLong(TeamglmError):
     """A question that leaves no room for sources in the model's window."""
-
-
-class AnswerTimeout(TeamglmError):
-    """The model took longer than an answer may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +87,21 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
+class Outcome:
+    """How sure an answer is, and how much of what the model wrote could be shown."""
+
+    confidence: float | None = None
+    """How likely the answer is among the passages, by retrieval alone."""
+    support: float | None = None
+    """How much of the first sentence shown its sources say; None where nothing was written."""
+    shown: int = 0
+    withheld: int = 0
+    """Sentences that claim something, with their proof and without."""
+    asked_ms: float | None = None
+    """When the model was asked: what came before is retrieval and prompt."""
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """The end of the flow; a refusal has no sentences, only what was searched in vain."""
 
@@ -83,6 +112,7 @@ class Finished:
     """Where the answer isn't found: how many documents were searched, all of them visible."""
     nearest: tuple[Citation, ...] = ()
     """And the best passage of each document that came nearest, best first."""
+    proof: Outcome = Outcome()
 
 
 Event = Found | Progress | Sentence | Finished
@@ -102,6 +132,8 @@ class AnswerLimits:
     part_tokens: int = 1000
     """A text longer than this is summarised in parts."""
     most_parts: int = 12
+    calibration: Calibration | None = None
+    """Refuses by retrieval and proof together, instead of `refuse_below`."""
 
 
 class RagPipeline:
@@ -138,40 +170,63 @@ class RagPipeline:
         Raise `QuestionTooLong`, `AnswerTimeout`, or what the models and the store raise.
         """
         with self._priority.question():
-            clock = _Clock()
+            clock = Clock()
             language = language_of(question)
             retrieval = await asyncio.to_thread(self.retrieve, question, audience, history)
             clock.mark("retrieve")
             hits = retrieval.hits
+            proof = Outcome(retrieval.confidence)
             if not hits or self._is_hopeless(retrieval):
-                yield await asyncio.to_thread(self._refusal, language, hits, audience, clock)
+                yield await asyncio.to_thread(self._refusal, language, hits, audience, clock, proof)
                 return
             sources = number_sources(hits)
             yield Found(tuple(_whole(source) for source in sources))
             messages = await asyncio.to_thread(
                 self._prompt, question, language, retrieval, hits, sources, history
             )
-            attribution = await asyncio.to_thread(self._attribution, sources, audience)
-            refused = False
-            said = 0
+            judge = await asyncio.to_thread(self._proof, question, sources, audience)
+            proof = replace(proof, asked_ms=clock.now())
+            lead = ""  # claims nothing, so it is shown with what comes after it or not at all
+            unknown = False
             async with aclosing(
                 self._sentences(messages, clock, patience=self._limits.first_token)
             ) as sentences:
                 async for text in sentences:
-                    if not said and says_unknown(text):
-                        refused = True
+                    if not proof.shown and says_unknown(text):
+                        unknown = True
                         break
                     text = without_numbers(text, len(sources))
                     if not text.strip():
                         continue
-                    citation = await asyncio.to_thread(attribution.cite, text)
+                    checked = await asyncio.to_thread(judge.check, text)
+                    if not checked.claims:
+                        lead += text
+                        continue
+                    if not checked.supported:
+                        proof = replace(proof, withheld=proof.withheld + 1)
+                        continue
+                    if not proof.shown:
+                        proof = replace(proof, support=round(checked.support, 3))
+                        if self._is_doubtful(proof):
+                            break
                     clock.mark("first_text", once=True)
-                    said += 1
-                    yield Sentence(text, (citation,) if citation else ())
-            if refused or not said:
-                yield await asyncio.to_thread(self._refusal, language, hits, audience, clock)
+                    proof = replace(proof, shown=proof.shown + 1)
+                    yield Sentence(lead + text, checked.citations)
+                    lead = ""
+            if proof.withheld:
+                log.info(
+                    "%d of %d sentences withheld", proof.withheld, proof.withheld + proof.shown
+                )
+            if not proof.shown and not unknown and proof.withheld:
+                quoted = await asyncio.to_thread(self._quoted, judge, language, proof)
+                if quoted is not None:
+                    clock.mark("first_text", once=True)
+                    proof = replace(proof, shown=1, support=0.0)
+                    yield quoted
+            if proof.shown:
+                yield Finished("answer", language, clock.done(), proof=proof)
             else:
-                yield Finished("answer", language, clock.done())
+                yield await asyncio.to_thread(self._refusal, language, hits, audience, clock, proof)
 
     async def summarise(
         self,
@@ -186,7 +241,7 @@ class RagPipeline:
         the parts are spread evenly over it. Raise as `stream` does.
         """
         with self._priority.question():
-            clock = _Clock()
+            clock = Clock()
             parts = await asyncio.to_thread(self._parts, passages)
             text = ""
             for at, part in enumerate(parts):
@@ -200,19 +255,28 @@ class RagPipeline:
                         text += "".join([s async for s in sentences]).strip() + "\n"
             kept = [passage for part in parts for passage in part]
             sources = [Source(number, passage) for number, passage in enumerate(kept, 1)]
-            attribution = await asyncio.to_thread(self._attribution, sources, audience)
+            judge = await asyncio.to_thread(self._proof, None, sources, audience)
             prompt = summary_prompt(name, text, language, 5)
-            said = 0
+            proof = Outcome()
             async with aclosing(self._sentences(prompt, clock, tokens=3)) as sentences:
                 async for sentence in sentences:
                     sentence = without_numbers(sentence, 0)
                     if not sentence.strip():
                         continue
-                    citation = await asyncio.to_thread(attribution.cite, sentence)
+                    checked = await asyncio.to_thread(judge.check, sentence)
+                    if not checked.supported:
+                        proof = replace(proof, withheld=proof.withheld + checked.claims)
+                        continue
                     clock.mark("first_text", once=True)
-                    said += 1
-                    yield Sentence(sentence, (citation,) if citation else ())
-            yield Finished("answer" if said else "refusal", language, clock.done())
+                    proof = replace(proof, shown=proof.shown + 1)
+                    yield Sentence(sentence, checked.citations)
+            if not proof.shown and proof.withheld:
+                # Nothing of the summary is proven: how the document begins says what it is about.
+                for citation in [source.cite(0) for source in sources if source.sentences][:2]:
+                    proof = replace(proof, shown=proof.shown + 1)
+                    yield Sentence(f" {quotation(name, citation.quote, language)}", (citation,))
+            outcome: Literal["answer", "refusal"] = "answer" if proof.shown else "refusal"
+            yield Finished(outcome, language, clock.done(), proof=proof)
 
     def retrieve(
         self, question: str, audience: Audience, history: Sequence[Exchange] = ()
@@ -227,11 +291,34 @@ class RagPipeline:
         return retrieval
 
     def _is_hopeless(self, retrieval: Retrieval) -> bool:
+        """Tell whether an answer would be refused whatever the model wrote."""
         confidence = retrieval.confidence
+        if self._limits.calibration:
+            return self._limits.calibration.refuses(confidence, support=1.0)
         return confidence is not None and confidence < self._limits.refuse_below
 
+    def _is_doubtful(self, proof: Outcome) -> bool:
+        """Tell whether retrieval and the first sentence's proof together are too weak."""
+        calibration = self._limits.calibration
+        if calibration is None:
+            return False
+        return calibration.refuses(proof.confidence, support=proof.support or 0.0)
+
+    def _quoted(self, judge: Proof, language: Language, proof: Outcome) -> Sentence | None:
+        """Return what the sources say word for word, where retrieval is sure that it answers."""
+        sure = proof.confidence is None or proof.confidence >= _SURE
+        found = judge.quotation() if sure and not self._is_doubtful(proof) else None
+        if found is None or language_of(found.quote) != language:
+            return None
+        return Sentence(quotation(found.document, found.quote, language), (found,))
+
     def _refusal(
-        self, language: Language, hits: Sequence[Hit], audience: Audience, clock: _Clock
+        self,
+        language: Language,
+        hits: Sequence[Hit],
+        audience: Audience,
+        clock: Clock,
+        proof: Outcome,
     ) -> Finished:
         """Return the end of a question whose answer isn't found, with what was searched."""
         searched = self._records.document_count(audience)
@@ -239,7 +326,7 @@ class RagPipeline:
         for hit in hits:
             best.setdefault(hit.passage.document_id, hit.passage)
         nearest = [_whole(Source(number, each)) for number, each in enumerate(best.values(), 1)]
-        return Finished("refusal", language, clock.done(), searched, tuple(nearest))
+        return Finished("refusal", language, clock.done(), searched, tuple(nearest), proof)
 
     def _prompt(
         self,
@@ -277,7 +364,7 @@ class RagPipeline:
             turns = [*pair, *turns]
         return ask_prompt(question, text, language, turns, sure=sure)
 
-    def _attribution(self, sources: Sequence[Source], audience: Audience) -> Attribution:
+    def _proof(self, question: str | None, sources: Sequence[Source], audience: Audience) -> Proof:
         known = {
             term_id(term) for source in sources for text in source.sentences for term in terms(text)
         }
@@ -286,7 +373,9 @@ class RagPipeline:
         rarities = {
             term: rarity(min(frequencies.get(term, 1), passages), passages) for term in known
         }
-        return Attribution(sources, rarities, self._embeddings)
+        # A summary's sentence says in short what several passages say.
+        most = 2 if question is not None else 4
+        return Proof(question, sources, rarities, self._embeddings, most=most)
 
     def _parts(self, passages: Sequence[Passage]) -> list[list[Passage]]:
         """Pack passages into parts that the model reads at once, spread evenly if they are many."""
@@ -304,52 +393,22 @@ class RagPipeline:
             parts = [parts[at * (len(parts) - 1) // max(most - 1, 1)] for at in range(most)]
         return parts
 
-    async def _sentences(
+    def _sentences(
         self,
         messages: Sequence[BaseMessage],
-        clock: _Clock,
+        clock: Clock,
         *,
         tokens: int = 1,
         patience: float = math.inf,
     ) -> AsyncGenerator[str, None]:
-        """Yield the model's sentences, each with the white space before it, as they end."""
-        limits = (min(patience, self._limits.timeout), self._limits.timeout)
-        stream = self._chat.astream(list(messages), max_tokens=tokens * self._limits.max_tokens)
-        written = ""
-        async with aclosing(_within(stream, *limits)) as pieces:
-            async for piece in pieces:
-                clock.mark("first_token", once=True)
-                written += piece
-                while end := first_end(written):
-                    yield written[:end]
-                    written = written[end:]
-        if written.strip():
-            yield written.rstrip()
-
-
-async def _within(
-    stream: AsyncIterator[BaseMessage], first: float, last: float
-) -> AsyncGenerator[str, None]:
-    """Pass a model's pieces on; raise `AnswerTimeout` where the first or the last takes longer."""
-    began = time.monotonic()
-    deadline = began + first
-    try:
-        while True:
-            async with asyncio.timeout(deadline - time.monotonic()):
-                try:
-                    message = await anext(stream)
-                except StopAsyncIteration:
-                    return
-            if message.content:
-                deadline = began + last
-                yield str(message.content)
-            # A model that never makes anybody wait never lets the timeout act either.
-            if time.monotonic() > deadline:
-                raise TimeoutError
-    except TimeoutError as error:
-        raise AnswerTimeout("The model took too long.") from error
-    finally:
-        await stream.aclose()  # type: ignore[attr-defined]
+        return written_sentences(
+            self._chat,
+            messages,
+            clock,
+            max_tokens=tokens * self._limits.max_tokens,
+            timeout=self._limits.timeout,
+            patience=patience,
+        )
 
 
 def _whole(source: Source) -> Citation:
@@ -365,19 +424,3 @@ def _whole(source: Source) -> Citation:
         passage.start,
         passage.end,
     )
-
-
-class _Clock:
-    """Milliseconds since the question came, by the name of what was reached."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._marks: dict[str, float] = {}
-
-    def mark(self, name: str, *, once: bool = False) -> None:
-        if not (once and name in self._marks):
-            self._marks[name] = round((time.perf_counter() - self._start) * 1000, 1)
-
-    def done(self) -> dict[str, float]:
-        self.mark("total")
-        return dict(self._marks)

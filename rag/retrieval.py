@@ -142,6 +142,8 @@ class Retriever:
         self._index = index
         self._embeddings = embeddings
         self._embedder_key = embedder_key
+        self.hidden: Collection[str] = ()
+        """Ids of documents to leave out: what is found when they aren't there."""
         self._backgrounds: dict[tuple[Audience, Language], _Background] = {}
         self._lock = threading.Lock()
         self._scores = Scores()
@@ -166,7 +168,7 @@ class Retriever:
             if len(background := self._background(audience, language, generation))
         }
         near, passages = self._candidates(vector, rarities, audience, usual, generation)
-        rows = list(near)
+        rows = [row for row in near if passages[row].document_id not in self.hidden]
         if not rows:
             return Retrieval((), 0.0, rarities)
         cosines = np.array([near[row] for row in rows], np.float64)

@@ -239,6 +239,51 @@ def test_without_models_the_command_that_gets_them_is_named(
     assert ended.json["outcome"] == "error"
 
 
+def test_calibration_is_made_of_the_bots_own_documents_and_used(
+    cli: CLI, tmp_path: Path, chat: FakeChat
+) -> None:
+    (tmp_path / "docs" / "bikes.md").write_text("Bikes stand behind the house, in the shed.\n" * 3)
+    (tmp_path / "docs" / "laptops.md").write_text(LAPTOPS * 3)
+    data = tmp_path / "data"
+    assert "index" in cli("calibrate", "--json").sentence
+    cli("index")
+    chat.answer = "Is a lost laptop reported to security within one hour?"
+    ended = cli("calibrate", "--wanted", "0", "--json")
+    assert ended.json.keys() == {
+        "questions", "answerable", "unanswerable", "wanted", "least", "false_answers",
+        "false_refusals", "curve", "file", "plot",
+    }  # fmt: skip
+    assert (ended.json["questions"], ended.json["answerable"]) == (4, 2)
+    assert ended.json["false_answers"] == 0
+    assert ended.json["curve"][-1] == {"least": 1.0, "false_answers": 0.0, "false_refusals": 1.0}
+    kept = json.loads((data / "calibration.json").read_text())
+    assert kept["chat_model"] == "chat"
+    assert "<svg" in (data / "calibration.svg").read_text()
+    assert list((data / "calibrating").iterdir()) == []
+    (data / "calibration.json").write_text(json.dumps({**kept, "least": 1.1}))
+    assert cli("ask", "How soon is a lost laptop reported?", "--json").json["outcome"] == "refusal"
+
+
+def test_a_question_file_calibrates_too_and_people_read_a_table(
+    cli: CLI, tmp_path: Path, chat: FakeChat
+) -> None:
+    asked = [("How soon is a lost laptop reported?", True), ("Who feeds the cat?", False)]
+    lines = [
+        {"id": question, "question": question, "answers": [], "document": "", "answerable": known}
+        for question, known in asked
+    ]
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text("\n".join(map(json.dumps, lines)))
+    cited = ("--questions", questions, "--documents", tmp_path / "docs")
+    shown = cli("calibrate", *cited)
+    assert shown.code == 0
+    assert "1 questions that can be answered and 1 that can't" in shown.out
+    assert "<- set" in shown.out
+    questions.write_text(json.dumps(lines[0]))
+    assert "unanswerable" in cli("calibrate", *cited).sentence
+    assert "--documents" in cli("calibrate", "--questions", questions).sentence
+
+
 def test_a_config_that_cannot_be_read_is_told(cli: CLI, tmp_path: Path) -> None:
     assert "--config" in cli("--config", tmp_path / "absent.yaml", "sources").sentence
     assert "web.prot" in cli("--set", "web.prot=1", "sources").sentence

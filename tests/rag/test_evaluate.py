@@ -18,7 +18,7 @@ from rag.evaluate import (
     normalised,
     read_questions,
 )
-from rag.pipeline import Event, Finished, Sentence
+from rag.pipeline import Event, Finished, Outcome, Sentence
 from rag.retrieval import Retrieval
 from tests.rag.passages import passage
 from tests.rag.scripted import found
@@ -152,7 +152,7 @@ class Bot:
         self.asked: list[str] = []
         self.progress: list[tuple[int, int]] = []
 
-    def retrieve(self, query: str, audience: Audience) -> Retrieval:
+    async def retrieve(self, query: str, audience: Audience) -> Retrieval:
         return found("Leave.", "Meals.")
 
     async def answer(self, query: str, audience: Audience) -> AsyncGenerator[Event, None]:
@@ -160,7 +160,7 @@ class Bot:
         citation = Source(1, passage("Leave.", name="1.txt")).cite(0)
         yield Sentence(f"It is {query}", (citation,))
         yield Sentence(" Yes\u2028是。", ())
-        yield Finished("answer", "en", {"total": 1.0})
+        yield Finished("answer", "en", {"total": 1.0}, proof=Outcome(0.9, 0.5, 2, 1))
 
     async def run(self, questions: list[Question], kept: Path) -> dict[str, Any]:
         return await measure(
@@ -184,6 +184,18 @@ async def test_every_question_is_asked_once_and_judged(tmp_path: Path) -> None:
     assert report["answers"]["contains"] == 1
     assert report["answers"]["cited_right"] == 1
     assert report["retrieval"]["recall_at_1"] == 1
+    assert report["sentences"] == {"shown": 8, "withheld": 4}
+
+
+async def test_what_was_shown_and_cited_is_kept_for_who_reads_it(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.jsonl"
+    await Bot().run(QUESTIONS[:1], kept)
+    (line,) = [json.loads(line) for line in kept.read_text().split("\n") if line]
+    assert line["sentences"] == [
+        {"text": "It is w0", "documents": ["1.txt"], "quotes": ["Leave."]},
+        {"text": "Yes\u2028是。", "documents": [], "quotes": []},
+    ]
+    assert (line["confidence"], line["support"], line["withheld"]) == (0.9, 0.5, 1)
 
 
 async def test_retrieval_alone_asks_no_model(tmp_path: Path) -> None:

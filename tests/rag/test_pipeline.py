@@ -7,6 +7,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from rag.audience import Audience
+from rag.calibration import Calibration
 from rag.errors import ModelFailed
 from rag.pipeline import (
     AnswerLimits,
@@ -101,7 +102,7 @@ class TestAnAnswer:
 
     async def test_has_sentences_that_cite_what_supports_them(self) -> None:
         script = ["Meals are paid up to thirty euros. Leave is asked for two weeks ahead."]
-        events = await collect(Desk(script).stream())
+        events = await collect(Desk(script).stream("What about leave and meals?"))
         cited = [event.citations[0] for event in events if isinstance(event, Sentence)]
         assert [citation.document for citation in cited] == ["2.txt", "1.txt"]
         for citation, passage_text in zip(cited, (MEALS, LEAVE), strict=True):
@@ -110,28 +111,28 @@ class TestAnAnswer:
 
     async def test_shows_a_sentence_before_the_model_has_said_the_next(self) -> None:
         gate = asyncio.Event()
-        desk = Desk(["One is said. ", gate, "Two is said."])
+        desk = Desk([f"{LEAVE} ", gate, "Use form K77."])
         async with aclosing(desk.stream()) as events:
             assert isinstance(await anext(events), Found)
             first = await anext(events)
             assert isinstance(first, Sentence)
-            assert first.text == "One is said."
+            assert first.text == LEAVE
             assert not desk.chat.stopped.is_set()
             gate.set()
             rest = [event async for event in events]
-        assert text(rest) == " Two is said."
+        assert text(rest) == " Use form K77."
 
     async def test_keeps_its_lines(self) -> None:
-        script = ["Do this:\n1. Ask.\n2. Wa", "it.\n\nThen go."]
+        script = ["Do this:\n1. Ask for leave.\n2. Use form K", "77.\n\nAsk two weeks ahead."]
         assert text(await collect(Desk(script).stream())) == "".join(script)
 
     async def test_shows_none_of_the_models_source_numbers(self) -> None:
-        script = ["Source 1: Two weeks [1]. ", "In (2024) thirty euros [1, 2]."]
-        answer = text(await collect(Desk(script).stream()))
-        assert answer == "Two weeks. In (2024) thirty euros."
+        script = ["Source 1: Two weeks ahead [1]. ", "Meals: thirty (30) euros [1, 2]."]
+        answer = text(await collect(Desk(script).stream("What about leave and meals?")))
+        assert answer == "Two weeks ahead. Meals: thirty (30) euros."
 
     async def test_of_a_chinese_question_is_chinese_and_says_so(self) -> None:
-        desk = Desk(["提前两周申请。"])
+        desk = Desk(["提前两周申请。"], find=lambda query: found("年假要提前两周申请。"))
         events = await collect(desk.stream("什么时候申请年假？"))
         assert last(events).language == "zh"
         assert text(events) == "提前两周申请。"
@@ -199,9 +200,66 @@ class TestARefusal:
         assert last(events).outcome == "answer"
 
 
+WRONG = "Leave is asked for three weeks ahead."
+
+
+class TestProof:
+    async def test_what_no_source_says_is_never_shown_and_counted(self) -> None:
+        events = await collect(Desk([f"{WRONG} Use form K77. Ask Bob."]).stream())
+        assert text(events) == " Use form K77."
+        proof = last(events).proof
+        assert (proof.shown, proof.withheld) == (1, 2)
+        assert proof.confidence == 1.0
+        assert proof.support is not None
+        assert 0 < proof.support <= 1
+
+    async def test_what_claims_nothing_is_shown_with_what_it_leads_to_or_not_at_all(self) -> None:
+        events = await collect(Desk(["Sure!\nUse form K77. Here it is:\n"]).stream())
+        assert text(events) == "Sure!\nUse form K77."
+        assert last(events).proof.withheld == 0
+
+    async def test_where_nothing_is_proven_the_source_is_quoted_word_for_word(self) -> None:
+        events = await collect(Desk([WRONG]).stream())
+        (sentence,) = [event for event in events if isinstance(event, Sentence)]
+        (citation,) = sentence.citations
+        assert citation.quote == LEAVE
+        assert sentence.text == f"“1.txt” says: “{LEAVE}”"
+        assert last(events).outcome == "answer"
+        assert (last(events).proof.shown, last(events).proof.withheld) == (1, 1)
+
+    async def test_in_doubt_or_in_another_language_it_is_a_refusal(self) -> None:
+        desks = [
+            Desk([WRONG], find=lambda query: found(LEAVE, MEALS, confidence=0.5)),
+            Desk([WRONG], find=lambda query: found("年假要提前两周申请。")),
+            Desk(["Yes."]),
+        ]
+        for desk in desks:
+            end = last(await collect(desk.stream()))
+            assert end.outcome == "refusal"
+            assert end.nearest
+
+    @pytest.mark.parametrize(("least", "outcome"), [(0.2, "answer"), (0.99, "refusal")])
+    async def test_a_calibration_decides_by_retrieval_and_proof_together(
+        self, least: float, outcome: str
+    ) -> None:
+        calibration = Calibration(bias=-2.0, confidence=1.0, support=2.0, least=least)
+        events = await collect(
+            Desk(ANSWER, find=lambda query: found(LEAVE, confidence=0.6), calibration=calibration)
+            .stream()
+        )  # fmt: skip
+        assert last(events).outcome == outcome
+        assert bool(text(events)) == (outcome == "answer")
+
+    async def test_a_calibration_that_no_proof_can_satisfy_asks_no_model(self) -> None:
+        calibration = Calibration(bias=0.0, confidence=1.0, support=0.0, least=0.5)
+        desk = Desk(find=lambda query: found(LEAVE, confidence=0.4), calibration=calibration)
+        assert last(await collect(desk.stream())).outcome == "refusal"
+        assert desk.chat.asked == []
+
+
 class TestStopping:
     async def test_to_listen_stops_the_model_and_lets_background_work_go_on(self) -> None:
-        desk = Desk(["One is said. ", asyncio.Event(), "never"])
+        desk = Desk([f"{LEAVE} ", asyncio.Event(), "never"])
         stream = desk.stream()
         await anext(stream)
         await anext(stream)
@@ -247,9 +305,9 @@ class TestTrouble:
         assert desk.chat.scripts == []
 
     async def test_a_model_that_fails_says_so_after_what_it_had_said(self) -> None:
-        desk = Desk(["One is said. ", ModelFailed("The model broke.")])
+        desk = Desk([f"{LEAVE} ", ModelFailed("The model broke.")])
         events = desk.stream()
-        assert text([await anext(events), await anext(events)]) == "One is said."
+        assert text([await anext(events), await anext(events)]) == LEAVE
         with pytest.raises(ModelFailed, match="broke"):
             await anext(events)
         assert not desk.priority.busy
@@ -343,7 +401,7 @@ class TestASummary:
 
     async def test_of_a_long_text_is_made_of_the_summaries_of_its_parts(self) -> None:
         parts = ["Part one."], ["Part two."], ["Part three."]
-        desk = Desk(*parts, ["All ", "of it."], part_tokens=12)
+        desk = Desk(*parts, ["Leave is asked for ", "ahead."], part_tokens=12)
         passages = [passage(f"{LEAVE} {n}", start=100 * n, ordinal=n) for n in range(3)]
         events = await collect(desk.pipeline.summarise("a.txt", passages, EVERYONE, "en"))
         assert [e for e in events if isinstance(e, Progress)] == [
@@ -351,7 +409,7 @@ class TestASummary:
             Progress(2, 3),
             Progress(3, 3),
         ]
-        assert text(events) == "All of it."
+        assert text(events) == "Leave is asked for ahead."
         for n, prompt in enumerate(desk.chat.asked[:3]):
             assert f"{LEAVE} {n}" in said(prompt)
         final = said(desk.chat.asked[3])
@@ -371,8 +429,20 @@ class TestASummary:
 
     async def test_keeps_numbers_in_brackets_since_there_are_no_sources(self) -> None:
         desk = Desk(["See annex [1] of (2)."])
-        events = await collect(desk.pipeline.summarise("a.txt", [passage(LEAVE)], EVERYONE, "en"))
+        passages = [passage("For leave see annex [1] of (2).")]
+        events = await collect(desk.pipeline.summarise("a.txt", passages, EVERYONE, "en"))
         assert text(events) == "See annex [1] of (2)."
+
+    async def test_shows_only_what_the_document_says_or_else_how_it_begins(self) -> None:
+        passages = [passage(LEAVE)]
+        for script, shown in (
+            (f"Nobody gets leave. {LEAVE}", f" {LEAVE}"),
+            ("Everybody gets a car.", f" “a.txt” says: “{LEAVE}”"),
+        ):
+            desk = Desk([script])
+            events = await collect(desk.pipeline.summarise("a.txt", passages, EVERYONE, "en"))
+            assert text(events) == shown
+            assert last(events).proof.withheld == 1
 
     async def test_that_the_model_does_not_write_is_a_refusal(self) -> None:
         events = await collect(

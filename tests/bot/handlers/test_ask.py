@@ -23,7 +23,7 @@ async def learn(ask: Ask, send: Send, scope: str = "public") -> None:
 async def test_an_answer_has_sources_first_then_sentences_that_make_its_text(
     ask: Ask, send: Send, chat: FakeChat
 ) -> None:
-    chat.answer = "A lost laptop is reported within one hour. Security takes the report."
+    chat.answer = "A lost laptop is reported within one hour. It is reported to security."
     await learn(ask, send)
     events, reply = await ask(request("How soon must I report a lost laptop?"))
     kinds = [type(event) for event in events if not isinstance(event, Status)]
