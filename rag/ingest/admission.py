@@ -160,8 +160,9 @@ class Admission:
         else:
             return None
         blob = key.partition("#")[0]
-        job = self._job(standing, Fingerprint(blob, 0), self._blobs.path(blob))
-        kept = is_kept(standing.address.source) and self._blobs.path(blob).exists()
+        path = self._blobs.path(blob)
+        kept = is_kept(standing.address.source) and path.exists()
+        job = self._job(standing, Fingerprint(blob, path.stat().st_size if kept else 0), path)
         return job if kept or self._staging.extracts([job.key]) else None
 
     def report(self, job: Job) -> Learned:

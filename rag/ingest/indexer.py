@@ -165,6 +165,7 @@ class Indexer:
                 self.ledger.note(listed.id, "reading", job.key)
                 self._flow.run([job], progress)
                 learned = self.admission.report(job)
+                self._forgetting.release(job.standing, job.key)
             yield learned
 
     def recover(self) -> None:
@@ -176,6 +177,7 @@ class Indexer:
                 self._staging.discard(self.ledger.versions(document_id))
                 self.ledger.remove(document_id)
             self._staging.discard(self._staging.unneeded())
+            self._staging.sweep()
             self._vectors.prune()
             self._blobs.keep_only(self._staging.blobs())
             live = self._staging.live_row_ids(self.admission.keys.embedder)

@@ -163,6 +163,19 @@ class Staging:
             if not needed:
                 self._discard_chunks(row.content, row.splitter)
 
+    def sweep(self) -> None:
+        """Delete what a crash in the middle of `discard` left: what no version needs."""
+        same = version.c.content == chunk.c.content, version.c.splitter == chunk.c.splitter
+        left = select(chunk.c.content, chunk.c.splitter).where(~exists().where(*same)).distinct()
+        with self._reading.connect() as connection:
+            chunked = connection.execute(left).all()
+        for key, splitter in chunked:
+            self._discard_chunks(key, splitter)
+        uncited = ~exists().where(version.c.content == content.c.key)
+        for key in self._values(select(content.c.key).where(uncited)):
+            with self._engine.begin() as connection:
+                connection.execute(delete(content).where(content.c.key == key, uncited))
+
     def unneeded(self) -> list[str]:
         """Return the versions that neither answer nor may still be finished."""
         query = (

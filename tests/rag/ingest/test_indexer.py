@@ -370,3 +370,32 @@ class TestRecovery:
         assert len(bench.parser.parsed) == 2
         assert len(bench.embeddings.embedded) == 1
         bench.check()
+
+
+def test_a_crash_while_a_version_is_removed_leaves_no_text_of_it(bench: Bench) -> None:
+    bench.upload("a.txt", "one\ntwo\n")
+    with bench.records.engine.begin() as connection:  # as far as a killed process came
+        for table in ("passage", "version", "document"):
+            connection.exec_driver_sql(f"DELETE FROM {table}")
+    bench.restart().recover()
+    with bench.records.engine.connect() as connection:
+        for table in ("content", "chunk", "vector"):
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
+
+
+def test_an_upload_that_a_crash_interrupted_is_as_it_would_have_been(bench: Bench) -> None:
+    bench.upload("a.txt", "one\n")
+
+    def crash(_: object) -> None:
+        raise KeyboardInterrupt
+
+    bench.parser.before = crash
+    with pytest.raises(KeyboardInterrupt):
+        bench.upload("a.txt", "two\nthree\n")
+    bench.parser.before = lambda _: None
+    indexer = bench.restart()
+    indexer.recover()
+    assert [learned.state for learned in indexer.catch_up()] == ["ready"]
+    (record,) = bench.records.sources(EVERYONE)
+    assert (record.version, record.bytes) == (2, len("two\nthree\n"))
+    assert len([path for path in bench.blobs.rglob("*") if path.is_file()]) == 1
