@@ -25,7 +25,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -117,7 +117,7 @@ def prepare(sets: Path, out: Path) -> None:
     for name, simplified in TRADITIONAL.items():
         for half in ("tuning", "reporting"):
             lines = (out / simplified / f"{half}.jsonl").read_text(encoding="utf-8").splitlines()
-            _write(out / name / f"{half}.jsonl", "\n".join(map(_in_traditional, lines)) + "\n")
+            _write(out / name / f"{half}.jsonl", "".join(_in_traditional(lines)))
     for name, (asked, _) in ACROSS.items():
         # The sets are parallel: the same file name is the same paragraph in the other language.
         _write_questions(out / f"{name}.jsonl", known[asked])
@@ -128,16 +128,17 @@ def _write(file: Path, text: str) -> None:
     file.write_text(text, encoding="utf-8")
 
 
-def _in_traditional(line: str) -> str:
-    """Return a question in traditional characters; its answer may come in either."""
+def _in_traditional(lines: Sequence[str]) -> Iterator[str]:
+    """Yield questions in traditional characters; their answers may come in either."""
     from opencc import OpenCC
 
-    entry = json.loads(line)
     traditional = OpenCC("s2t")
-    entry["question"] = traditional.convert(entry["question"])
-    answers = entry["answers"] + [traditional.convert(answer) for answer in entry["answers"]]
-    entry["answers"] = list(dict.fromkeys(answers))
-    return json.dumps(entry, ensure_ascii=False)
+    for line in lines:
+        entry = json.loads(line)
+        entry["question"] = traditional.convert(entry["question"])
+        answers = [traditional.convert(answer) for answer in entry["answers"]]
+        entry["answers"] = list(dict.fromkeys(entry["answers"] + answers))
+        yield json.dumps(entry, ensure_ascii=False) + "\n"
 
 
 def _write_questions(file: Path, paragraphs: list[Paragraph], absent: Collection[str] = ()) -> None:
