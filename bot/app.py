@@ -32,6 +32,7 @@ from bot.handlers.search import Search
 from bot.handlers.sources import Sources
 from bot.handlers.status import Condition
 from bot.handlers.summarise import Summarise
+from bot.handlers.table import AskTable
 from bot.handlers.upload import Upload
 from bot.inbox import DurableInbox
 from bot.library import Cut, Library
@@ -57,6 +58,7 @@ from rag.fetch import Fetcher
 from rag.ingest.blobs import WEB, Blobs
 from rag.ingest.folders import Folder
 from rag.ingest.once import read_once
+from rag.ingest.originals import Originals
 from rag.ingest.page_pictures import PagePictures
 from rag.ingest.pages import Page, Pages
 from rag.ingest.sandbox import Sandbox
@@ -67,6 +69,8 @@ from rag.pipeline import AnswerLimits, RagPipeline
 from rag.priority import Priority
 from rag.records import Records
 from rag.schema import open_engine, reading
+from rag.tables.answering import TableQuestions
+from rag.tables.documents import SheetDocuments
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +142,8 @@ class App:
             Folder(folder.name, folder.path, folder.scope, folder.include, folder.exclude)
             for folder in settings.folders
         ]
+        self.tables = self._table_questions()
+        self.library.followers.append(self.tables.use)
         self.knowledge = Loading("embedding model", self.library.open)
         self.talking = Loading("chat model", self.chat.load)
         self.dispatcher = Dispatcher(
@@ -147,6 +153,24 @@ class App:
             limits=limits_of(settings),
             grants=granted(settings),
             rights=rights_of(settings),
+        )
+
+    def _table_questions(self) -> TableQuestions:
+        """Return what answers from the rows of sheets."""
+        max_bytes = self.settings.limits.upload_megabytes << 20
+        originals = Originals(
+            Blobs(self.settings.data / "blobs", max_bytes),
+            {folder.source: folder.path for folder in self.folders},
+            max_bytes=max_bytes,
+        )
+        return TableQuestions(
+            SheetDocuments(self.records, originals, lambda file: self.sandbox.grids(file)),
+            self.records,
+            self.retriever,
+            self.library.model,
+            self.chat,
+            priority=self.priority,
+            timeout=self.settings.answers.timeout_seconds,
         )
 
     def _handlers(self, downloads: Mapping[str, Download]) -> list[Handler]:
@@ -177,6 +201,7 @@ class App:
                 max_bytes=max_bytes,
                 needs=both,
             ),
+            AskTable(self.tables, model=model, needs=both),
             Upload(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Remember(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Learn(self.pages, needs=[self.knowledge]),

@@ -103,6 +103,16 @@ class ReplyChunk:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """A file that the bot gives back: a table, a picture of a chart."""
+
+    name: str
+    content: bytes
+    about: str = ""
+    """What a picture shows, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """The end of every request: an answer, a refusal, a "busy" or an error, in words."""
 
@@ -118,6 +128,8 @@ class Reply:
     """The command's result as JSON, in the shape that the command line prints with `--json`."""
     nearest: tuple[Citation, ...] = ()
     """Of a refusal: a passage of each document that came nearest, to be looked at; no proof."""
+    files: tuple[File, ...] = ()
+    """What comes along; at most a few megabytes in all."""
 
 
 ReplyEvent = Status | Sources | ReplyChunk | Reply

@@ -22,6 +22,54 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     "indexing": ("Reading documents: {done} of {total}", "正在读取文档：{done}/{total}"),
     "summarising": ("Summarising part {done} of {total}", "正在总结第 {done}/{total} 部分"),
+    # Table questions
+    "help_table": ("a question computed from the rows of a sheet", "对表格中的数据提问并计算"),
+    "choosing_table": ("Looking for the table …", "正在查找表格……"),
+    "writing_query": ("{table}: writing the query …", "{table}：正在编写查询……"),
+    "querying": ("Computing …", "正在计算……"),
+    "sheet_of": ("{document}, sheet “{sheet}”", "{document} 的工作表“{sheet}”"),
+    "table_value": ("The answer is {value}.", "答案是 {value}。"),
+    "table_list": ("{count}: {values}.", "共 {count}：{values}。"),
+    "table_many": ("Found {count}:", "共找到 {count}："),
+    "first_rows": ("the first {n} rows", "前 {n} 行"),
+    "table_rests_on": (
+        "Computed from {count} of {rows} of {table}.",
+        "根据 {table} 的 {count} 行（共 {rows}）计算。",
+    ),
+    "table_computed": ("Computed from {table}, {rows}.", "根据 {table}（共 {rows}）计算。"),
+    "table_totals": (
+        " Rows that add up others ({n}) were left out.",
+        "合计行（{n} 行）未计入。",
+    ),
+    "chart_about": ("A chart of {what}", "{what}的图表"),
+    "table_no_tables": (
+        "I find no sheet here that fits this question. Name one, or send a CSV or Excel file.",
+        "我在这里找不到与问题相关的表格。请指明表格，或发送 CSV 或 Excel 文件。",
+    ),
+    "table_no_document": (
+        "That document has no table that I can compute with: it takes CSV, Excel or ODS.",
+        "这份文档中没有可以计算的表格：请使用 CSV、Excel 或 ODS 文件。",
+    ),
+    "table_unreadable": (
+        "The sheet can't be read just now: it may have changed. Please ask again in a minute.",
+        "现在无法读取这个表格：它可能刚刚有改动。请过一分钟再问。",
+    ),
+    "table_no_query": (
+        "I can't put that question to {table}. Please name its columns.",
+        "我无法用这个问题查询 {table}。请说明要用哪些列。",
+    ),
+    "table_failed": (
+        "I can't compute that from {table}: the query doesn't fit it. Please name its columns.",
+        "无法用 {table} 计算：查询与表格不符。请说明要用哪些列。",
+    ),
+    "table_slow": (
+        "Computing that from {table} takes too long. Please ask more narrowly.",
+        "用 {table} 计算所需时间太长，请把问题问得更具体。",
+    ),
+    "table_empty": (
+        "No row of {table} fits that. This is what I looked for:",
+        "{table} 中没有符合条件的行。我的查询是：",
+    ),
     # Refusals
     "not_found": (
         "I can't find that in the documents.",

@@ -93,10 +93,14 @@ class DocumentRecord:
 class Original:
     """The bytes that a document's text was read from, and where they came from."""
 
+    document_id: str
     source: str
     name: str
     blob: str
     """Their SHA-256, with the file's extension."""
+
+
+_ORIGINAL = (document.c.id, document.c.source, document.c.name, content.c.blob)
 
 
 class Records:
@@ -130,9 +134,8 @@ class Records:
 
     def original(self, document_id: str, audience: Audience) -> Original:
         """Return which bytes a document's text was read from; raise `DocumentUnknown`."""
-        columns = (document.c.source, document.c.name, content.c.blob)
-        row = self._content(document_id, audience, *columns)
-        return Original(row.source, row.name, row.blob)
+        row = self._content(document_id, audience, *_ORIGINAL)
+        return Original(row.id, row.source, row.name, row.blob)
 
     def _content(self, document_id: str, audience: Audience, *columns: Column[Any]) -> Row[Any]:
         """Return columns of what answers of a document; raise `DocumentUnknown`."""
@@ -249,6 +252,19 @@ class Records:
                 row.document: (row.done, row.total) for row in connection.execute(_progress())
             }
         return [_record(row, *progress.get(row.id, (None, None))) for row in rows]
+
+    def originals(self, suffixes: Collection[str], audience: Audience) -> list[Original]:
+        """Return those of the visible documents whose file ends so (".csv"), by name."""
+        ends = [content.c.blob.endswith(suffix, autoescape=True) for suffix in suffixes]
+        query = (
+            select(*_ORIGINAL)
+            .join(version, version.c.id == document.c.live_version)
+            .join(content, content.c.key == version.c.content)
+            .where(_visible(audience), or_(*ends))
+            .order_by(document.c.name, document.c.scope, document.c.id)
+        )
+        with self._reading.connect() as connection:
+            return [Original(*row) for row in connection.execute(query)]
 
     def known(self, names: Collection[str], audience: Audience) -> set[str]:
         """Return those of the names that a visible document bears."""

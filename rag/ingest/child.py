@@ -44,22 +44,35 @@ def main() -> None:
             if number and _peak_memory() > job["memory"] // 2:
                 break  # what is left over from earlier files must not be the next one's limit
             resource.setrlimit(resource.RLIMIT_CPU, (_cpu_used() + job["cpu"], hard))
-            answers.write(_line(_answer(descriptor, name, job["memory"], answers)))
+            memory = job["memory"]
+            if job.get("cells"):
+                answer = _cells(descriptor, name, memory)
+            else:
+                answer = _answer(descriptor, name, memory, answers)
+            answers.write(_line(answer))
             answers.flush()
     os._exit(0)  # nothing to tidy up, and a damaged heap may not survive tidying
 
 
+def _cells(descriptor: int, name: str, memory: int) -> dict[str, Any]:
+    """Return a file's sheets, cell by cell, or why there are none."""
+    from rag.ingest.loaders.grids import grids
+
+    try:
+        data = _bytes(descriptor)
+        return {"sheets": [[grid.name, grid.number, grid.rows] for grid in grids(data, name)]}
+    except Exception as error:  # whatever a parser throws is a verdict on its file
+        return _refusal(error, memory)
+
+
 def _answer(descriptor: int, name: str, memory: int, answers: BinaryIO) -> dict[str, Any]:
-    from rag.errors import DocumentError
+    """Return a file's text, or why there is none; its pictures go to `answers` before."""
     from rag.ingest.loaders import Reading
-    from rag.ingest.loaders.trouble import is_memory, verdict
     from rag.ingest.parsed import Segment
 
     parts: list[list[Any]] = []
     try:
-        with os.fdopen(descriptor, "rb") as file:
-            file.seek(0)  # an earlier child that died may have read it
-            reading = Reading(file.read(), name)
+        reading = Reading(_bytes(descriptor), name)
         for part in reading:
             if isinstance(part, Segment):
                 parts.append([part.text, part.page, part.section])
@@ -69,14 +82,27 @@ def _answer(descriptor: int, name: str, memory: int, answers: BinaryIO) -> dict[
             size = {"width": part.width, "height": part.height}
             answers.write(_line({"raster": {**size, "pixels": pixels, "inside": part.inside}}))
             answers.flush()
-    except Exception as error:  # whatever a parser throws is a verdict on its file
-        if not isinstance(error, DocumentError) and (
-            is_memory(error) or _peak_memory() > _NEARLY * memory
-        ):
-            os._exit(OUT_OF_MEMORY)
-        refusal = verdict(error)
-        return {"code": refusal.code, "detail": refusal.detail}
+    except Exception as error:
+        return _refusal(error, memory)
     return {"pages": reading.pages, "segments": parts}
+
+
+def _bytes(descriptor: int) -> bytes:
+    with os.fdopen(descriptor, "rb") as file:
+        file.seek(0)  # an earlier child that died may have read it
+        return file.read()
+
+
+def _refusal(error: Exception, memory: int) -> dict[str, Any]:
+    """Return the verdict on a file; without memory for one, end."""
+    from rag.errors import DocumentError
+    from rag.ingest.loaders.trouble import is_memory, verdict
+
+    known = isinstance(error, DocumentError)
+    if not known and (is_memory(error) or _peak_memory() > _NEARLY * memory):
+        os._exit(OUT_OF_MEMORY)
+    refusal = verdict(error)
+    return {"code": refusal.code, "detail": refusal.detail}
 
 
 def _line(answer: dict[str, Any]) -> bytes:

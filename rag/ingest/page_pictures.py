@@ -18,7 +18,8 @@ from PIL import Image
 
 from rag.audience import Audience
 from rag.errors import DocumentCode, DocumentError
-from rag.ingest.blobs import Blobs, fingerprint, is_kept, opened
+from rag.ingest.blobs import Blobs
+from rag.ingest.originals import Originals
 from rag.ingest.processes import ENVIRONMENT, MEBIBYTE, ROOT, answer_line, end
 from rag.records import Records
 
@@ -28,7 +29,6 @@ PROGRAM = (
 _DRAWN = frozenset({".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
 _SIDE = 1_500
 _MAX_ANSWER = 16 * MEBIBYTE
-_ONE_OFF = "path:"
 
 
 class PagePictures:
@@ -48,9 +48,7 @@ class PagePictures:
         seconds: int = 20,
     ) -> None:
         self._records = records
-        self._blobs = blobs
-        self._roots = roots
-        self._max_bytes = max_bytes
+        self._originals = Originals(blobs, roots, max_bytes=max_bytes)
         self._memory = max_memory
         self._seconds = seconds
         self._lock = Lock()
@@ -64,26 +62,8 @@ class PagePictures:
         original = self._records.original(document_id, audience)
         if Path(original.blob).suffix not in _DRAWN:
             raise DocumentError(DocumentCode.UNSUPPORTED, "no format with pages to draw")
-        file, root = self._file(original.source, original.name, original.blob)
-        with self._lock, opened(file, root) as source:
-            if root and fingerprint(source, file.name, self._max_bytes).blob != original.blob:
-                raise DocumentError(DocumentCode.CHANGED, "the file has changed since it was read")
+        with self._lock, self._originals.opened(original) as source:
             return _webp(self._drawn(source, page or 1, quote))
-
-    def _file(self, source: str, name: str, blob: str) -> tuple[Path, Path | None]:
-        """Return where a document's bytes should be, and the folder that they must be in."""
-        if is_kept(source):
-            return self._blobs.path(blob), None
-        root = self._roots.get(source)
-        if root is None and source.startswith(_ONE_OFF):
-            root = Path(source.removeprefix(_ONE_OFF))
-        with suppress(OSError, ValueError):
-            if root is not None:
-                root = root.resolve(strict=True)
-                file = (root / name).resolve(strict=True)
-                if file.is_relative_to(root):
-                    return file, root
-        raise DocumentError(DocumentCode.CHANGED, "the file is gone")
 
     def _drawn(self, source: int, page: int, quote: str) -> Any:
         """Return what a child of its own answers, which may be anything."""

@@ -48,6 +48,15 @@ class Parsed:
 
 
 @dataclass(frozen=True, slots=True)
+class Grid:
+    """A sheet's cells, row by row, as people see them; a file of separated values is one sheet."""
+
+    name: str
+    number: int
+    rows: list[list[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """A passage: `parsed.text[start:end]`, with the page and section where it starts."""
 

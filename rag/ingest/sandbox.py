@@ -21,7 +21,7 @@ from rag.errors import DocumentCode, DocumentError
 from rag.ingest.child import OUT_OF_MEMORY
 from rag.ingest.loaders.kinds import VERSION
 from rag.ingest.ocr import Ocr
-from rag.ingest.parsed import Parsed, Raster, Segment
+from rag.ingest.parsed import Grid, Parsed, Raster, Segment
 from rag.ingest.processes import ENVIRONMENT, MEBIBYTE, ROOT, end
 
 PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from rag.ingest.child import main; main()"
@@ -79,6 +79,21 @@ class Sandbox:
                 yield from self._parse_batch([file])
             batch = []
         yield from self._parse_batch(batch)
+
+    def grids(self, file: Path) -> list[Grid]:
+        """Return the visible sheets of a file of cells; raise `DocumentError`."""
+        descriptor = self._open(file)
+        if isinstance(descriptor, DocumentError):
+            raise descriptor
+        try:
+            job = [(descriptor, file.name)]
+            child = _Child(job, self._program, self._read, limits=self._limits(), cells=True)
+            try:
+                return child.grids()
+            finally:
+                child.end()
+        finally:
+            os.close(descriptor)
 
     @property
     def key(self) -> str:
@@ -175,8 +190,9 @@ class _Child:
         *,
         limits: Mapping[str, float],
         probe: bool = False,
+        cells: bool = False,
     ) -> None:
-        job: dict[str, Any] = {"memory": limits["memory"], "cpu": limits["cpu"]}
+        job: dict[str, Any] = {"memory": limits["memory"], "cpu": limits["cpu"], "cells": cells}
         if not probe:
             job["files"] = files
         self._read = read
@@ -205,6 +221,19 @@ class _Child:
         line = self._line(time.monotonic() + self._wall)
         return list(map(str, json.loads(line)["layers"])) if line else []
 
+    def grids(self) -> list[Grid]:
+        """Return the sheets of the file of a child that was to tell cells."""
+        line = self._line(time.monotonic() + self._wall)
+        if line is None:
+            raise self.failure()
+        try:
+            told = json.loads(line)
+            if "code" in told:
+                raise DocumentError(DocumentCode(told["code"]), str(told["detail"]))
+            return [_grid(*sheet) for sheet in told["sheets"]]
+        except (ValueError, TypeError, KeyError) as error:
+            raise _senseless(error) from error
+
     def answer(self) -> Outcome | None:
         """Return the next file's outcome; None if the child ended or overstayed first."""
         seen: list[str] = []
@@ -222,9 +251,7 @@ class _Child:
                 self._verdict = error
                 return None
             except (ValueError, TypeError, KeyError, zlib.error) as error:
-                return DocumentError(
-                    DocumentCode.CORRUPT, f"the parser's answer makes no sense: {error}"
-                )
+                return _senseless(error)
         return None
 
     def _look(self, raster: Raster) -> str:
@@ -320,6 +347,16 @@ def _outcome(answer: Any, seen: Sequence[str]) -> Outcome:
     if not parts:
         return DocumentError(DocumentCode.NO_TEXT, "nothing but pictures without text")
     return Parsed(tuple(parts), pages)
+
+
+def _grid(name: object, number: object, rows: list[list[object]]) -> Grid:
+    if not isinstance(name, str) or not isinstance(number, int):
+        raise TypeError("not a sheet")
+    return Grid(name, number, [[str(cell) for cell in row] for row in rows])
+
+
+def _senseless(error: Exception) -> DocumentError:
+    return DocumentError(DocumentCode.CORRUPT, f"the parser's answer makes no sense: {error}")
 
 
 def _segment(text: object, page: object, section: object) -> Segment | None:

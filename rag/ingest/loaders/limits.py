@@ -2,6 +2,8 @@
 
 MAX_PAGES = 2_000
 MAX_CELLS = 2_000_000
+MAX_TABLE_CELLS = 500_000
+"""Of a file that somebody asks a table question about: its cells are held in memory."""
 MAX_CHARACTERS = 10_000_000
 MAX_ENTRIES = 1_000
 MAX_EXPANDED_BYTES = 200 * 1024 * 1024

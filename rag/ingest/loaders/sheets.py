@@ -6,6 +6,8 @@ import datetime
 import io
 import zipfile
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import openpyxl
@@ -18,8 +20,19 @@ from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import packages
 from rag.ingest.loaders.limits import MAX_CELLS
 from rag.ingest.loaders.opendocument import check_password
-from rag.ingest.loaders.outline import Caption, Cell, Outline, placed
+from rag.ingest.loaders.outline import Outline, placed
 from rag.ingest.loaders.tables import lines
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A visible sheet of a book: its rows as people see their cells, to be read once, in order."""
+
+    name: str
+    number: int
+    """Counted from 1, hidden sheets too."""
+    of: int
+    rows: Iterator[list[str]]
 
 
 class XlsxParser(BaseBlobParser):
@@ -27,24 +40,8 @@ class XlsxParser(BaseBlobParser):
 
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
         """Yield the sheets; raise `DocumentError` CORRUPT or TOO_LARGE."""
-        data = blob.as_bytes()
-        packages.check(data)
-        # Read-only streams the rows; otherwise a bomb of 2 MB takes a gigabyte.
-        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
-        try:
-            left = MAX_CELLS
-            for number, sheet in enumerate(book.worksheets, 1):
-                if sheet.sheet_state != "visible":
-                    continue
-                sheet.reset_dimensions()  # files claim dimensions that they don't have
-                counted = _Counted(sheet.iter_rows())
-                rows = lines(counted, max_cells=left)
-                yield from placed(_told(sheet.title, rows), page=number, pages=len(book.sheetnames))
-                left -= counted.cells
-        except zipfile.BadZipFile as error:
-            raise DocumentError(DocumentCode.CORRUPT, str(error)) from error
-        finally:
-            book.close()
+        for sheet in xlsx(blob.as_bytes()):
+            yield from _told(sheet)
 
 
 class CalamineParser(BaseBlobParser):
@@ -52,20 +49,45 @@ class CalamineParser(BaseBlobParser):
 
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
         """Yield the sheets; raise `DocumentError` ENCRYPTED, CORRUPT or TOO_LARGE."""
-        data = blob.as_bytes()
-        if data.startswith(b"PK"):
-            packages.check(data)
-            check_password(data)
-        try:
-            with python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
-                yield from _sheets(book)
-        except python_calamine.PasswordError as error:
-            raise DocumentError(DocumentCode.ENCRYPTED, str(error)) from error
-        except python_calamine.CalamineError as error:
-            raise DocumentError(DocumentCode.CORRUPT, str(error)) from error
+        for sheet in others(blob.as_bytes()):
+            yield from _told(sheet)
 
 
-def _sheets(book: python_calamine.CalamineWorkbook) -> Iterator[Document]:
+def xlsx(data: bytes) -> Iterator[Sheet]:
+    """Yield the sheets of an XLSX file; raise `DocumentError` CORRUPT or TOO_LARGE."""
+    packages.check(data)
+    # Read-only streams the rows; otherwise a bomb of 2 MB takes a gigabyte.
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(data), read_only=True, data_only=True)
+    except zipfile.BadZipFile as error:
+        raise DocumentError(DocumentCode.CORRUPT, str(error)) from error
+    cells = _Budget()
+    try:
+        for number, sheet in enumerate(book.worksheets, 1):
+            if sheet.sheet_state == "visible":
+                sheet.reset_dimensions()  # files claim dimensions that they don't have
+                rows = cells.counted(sheet.iter_rows())
+                shown = ([_value(cell) for cell in row] for row in rows)
+                yield Sheet(sheet.title, number, len(book.sheetnames), shown)
+    finally:
+        book.close()
+
+
+def others(data: bytes) -> Iterator[Sheet]:
+    """Yield the sheets of an XLS, XLSB or ODS file; raise `DocumentError`."""
+    if data.startswith(b"PK"):
+        packages.check(data)
+        check_password(data)
+    try:
+        with python_calamine.CalamineWorkbook.from_filelike(io.BytesIO(data)) as book:
+            yield from _sheets(book)
+    except python_calamine.PasswordError as error:
+        raise DocumentError(DocumentCode.ENCRYPTED, str(error)) from error
+    except python_calamine.CalamineError as error:
+        raise DocumentError(DocumentCode.CORRUPT, str(error)) from error
+
+
+def _sheets(book: python_calamine.CalamineWorkbook) -> Iterator[Sheet]:
     left = MAX_CELLS
     visible = python_calamine.SheetVisibleEnum.Visible
     for number, known in enumerate(book.sheets_metadata, 1):
@@ -74,30 +96,38 @@ def _sheets(book: python_calamine.CalamineWorkbook) -> Iterator[Document]:
         sheet = book.get_sheet_by_name(known.name)
         left -= sheet.width * sheet.height
         if left < 0:
-            raise DocumentError(DocumentCode.TOO_LARGE, f"more than {MAX_CELLS} cells")
+            raise _too_many()
         rows = ([_shown(value) for value in row] for row in sheet.iter_rows())
-        told = _told(known.name, lines(rows))
-        yield from placed(told, page=number, pages=len(book.sheets_metadata))
+        yield Sheet(known.name, number, len(book.sheets_metadata), rows)
 
 
-def _told(sheet: str, rows: Iterable[str | Cell | Caption]) -> Iterator[Document]:
+def _told(sheet: Sheet) -> Iterator[Document]:
     outline = Outline()
-    outline.title = sheet
-    yield from outline.table(rows)
-    yield from outline.close()
+    outline.title = sheet.name
+    table = chain(outline.table(lines(sheet.rows)), outline.close())
+    yield from placed(table, page=sheet.number, pages=sheet.of)
 
 
-class _Counted:
-    """The rows of a sheet as text, and how many cells they had."""
+class _Budget:
+    """How many cells may still be read of a book."""
 
-    def __init__(self, rows: Iterator[tuple[Any, ...]]) -> None:
-        self._rows = rows
-        self.cells = 0
+    def __init__(self) -> None:
+        self._left = MAX_CELLS
 
-    def __iter__(self) -> Iterator[list[str]]:
-        for row in self._rows:
-            self.cells += max(1, len(row))
-            yield [_value(cell) for cell in row]
+    def counted(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        """Pass rows on; raise `DocumentError` TOO_LARGE past the budget, CORRUPT for no zip."""
+        try:
+            for row in rows:
+                self._left -= max(1, len(row))
+                if self._left < 0:
+                    raise _too_many()
+                yield row
+        except zipfile.BadZipFile as error:
+            raise DocumentError(DocumentCode.CORRUPT, str(error)) from error
+
+
+def _too_many() -> DocumentError:
+    return DocumentError(DocumentCode.TOO_LARGE, f"more than {MAX_CELLS} cells")
 
 
 def _value(cell: Any) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice, pairwise, takewhile
 
 from rag.errors import DocumentCode, DocumentError
@@ -26,10 +27,53 @@ _NUMBER = re.compile(r"[-+(]?[$€£¥￥]?\s?\d[\d\s.,:/%年月日-]*\)?%?")
 Row = Sequence[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """Where a table begins: the lines above it, its columns' names, and the rows of these names."""
+
+    titles: list[str]
+    names: list[str]
+    rows: list[list[str]]
+    """None, one, or two with merged names above others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of a table, and how many empty ones stand above it."""
+
+    cells: list[str]
+    gap: int
+
+
 def lines(
     rows: Iterable[Row], *, header: bool | None = None, max_cells: int = MAX_CELLS
 ) -> Iterator[str | Cell | Caption]:
     """Yield "Column: value; Column: value" for each row; titles above the header stay lines.
+
+    What stands in which table is as `parts` says. Raise `DocumentError(TOO_LARGE)`.
+    """
+    names: list[str] = []
+    used: set[str] = set()
+    for part in parts(rows, header=header, max_cells=max_cells):
+        match part:
+            case Line(cells):
+                used.update(name for name, value in zip(names, cells, strict=False) if value)
+                yield from _told(_cells(cells, names))
+            case Head(titles, found, tops):
+                if left := _unused(names, used):
+                    yield left
+                yield from titles
+                if len(tops) > 1:
+                    yield Caption(_listed(*tops[0]))  # what a merged name spans isn't always known
+                names, used = found, set()
+    if left := _unused(names, used):
+        yield left
+
+
+def parts(
+    rows: Iterable[Row], *, header: bool | None = None, max_cells: int = MAX_CELLS
+) -> Iterator[Head | Line]:
+    """Yield the tables among these rows: the head of each, then its lines.
 
     `header` says whether the first row names the columns; None lets the table's look decide, and
     find another table below two empty rows. Raise `DocumentError(TOO_LARGE)` past `max_cells`.
@@ -37,41 +81,30 @@ def lines(
     stream = _filled(rows, max_cells)
     ahead = deque(islice(stream, _PEEK))
     names: list[str] = []
-    used: set[str] = set()
     begun = False
 
-    def taken() -> list[str]:
+    def taken() -> Line:
         ahead.extend(islice(stream, 1))
-        return ahead.popleft()[1]
+        return ahead.popleft()
 
     while ahead:
-        if not begun or (header is None and ahead[0][0] >= _GAP):
-            titles, found, skip = _top([row for _, row in ahead], header)
+        if not begun or (header is None and ahead[0].gap >= _GAP):
+            titles, found, skip = _top([line.cells for line in ahead], header)
             if not begun or _are_others(found, names, list(ahead)[titles + skip :]):
-                if left := _unused(names, used):
-                    yield left
-                for _ in range(titles):
-                    yield next(filter(None, taken()))
-                tops = [taken() for _ in range(skip)]
-                if skip > 1:
-                    yield Caption(_listed(*tops[0]))  # what a merged name spans isn't always known
-                names, used, begun = found, set(), True
+                above = [next(filter(None, taken().cells)) for _ in range(titles)]
+                yield Head(above, found, [taken().cells for _ in range(skip)])
+                names, begun = found, True
                 continue
-        row = taken()
-        used.update(name for name, value in zip(names, row, strict=False) if value)
-        yield from _told(_cells(row, names))
-    if left := _unused(names, used):
-        yield left
+        yield taken()
 
 
 def columns(rows: Sequence[Row]) -> list[str]:
     """Return the names of a table's columns; none where its look doesn't tell them."""
-    ahead = [row for _, row in islice(_filled(rows, MAX_CELLS), _PEEK)]
-    return _top(ahead, None)[1]
+    return _top([line.cells for line in islice(_filled(rows, MAX_CELLS), _PEEK)], None)[1]
 
 
-def _filled(rows: Iterable[Row], max_cells: int) -> Iterator[tuple[int, list[str]]]:
-    """Yield the rows that have text, each with how many empty ones stand above it."""
+def _filled(rows: Iterable[Row], max_cells: int) -> Iterator[Line]:
+    """Yield the rows that have text."""
     cells = gap = 0
     for row in rows:
         cells += max(1, len(row))
@@ -79,7 +112,7 @@ def _filled(rows: Iterable[Row], max_cells: int) -> Iterator[tuple[int, list[str
             raise DocumentError(DocumentCode.TOO_LARGE, f"more than {max_cells} cells")
         values = [flow(value) if value else "" for value in row]
         if any(values):
-            yield gap, values
+            yield Line(values, gap)
             gap = 0
         else:
             gap += 1
@@ -93,10 +126,10 @@ def _top(head: list[list[str]], header: bool | None) -> tuple[int, list[str], in
     return titles, *_names(head[titles:], header)
 
 
-def _are_others(found: Row, names: Row, below: Sequence[tuple[int, Row]]) -> bool:
+def _are_others(found: Row, names: Row, below: Sequence[Line]) -> bool:
     """Tell whether a row of texts names another table's columns, and isn't one more row."""
-    own = chain(below[:1], takewhile(lambda row: row[0] < _GAP, below[1:]))
-    has_numbers = any(_NUMBER.fullmatch(value) for _, row in own for value in row)
+    own = chain(below[:1], takewhile(lambda line: line.gap < _GAP, below[1:]))
+    has_numbers = any(_NUMBER.fullmatch(value) for line in own for value in line.cells)
     repeated = len(set(found) & set(names) - {""})
     return bool(found) and (has_numbers or 2 * repeated >= len(set(found) - {""}))
 

@@ -55,15 +55,19 @@ class CsvParser(BaseBlobParser):
 
     def lazy_parse(self, blob: Blob) -> Iterator[Document]:
         """Yield the table; raise `DocumentError` TOO_LARGE or CORRUPT for a table out of bounds."""
-        text = decode(blob.as_bytes())
-        csv.field_size_limit(_MAX_FIELD)
-        rows = csv.reader(io.StringIO(text.replace("\0", ""), newline=""), _dialect(text))
-        try:
-            outline = Outline()
-            yield from outline.table(lines(rows))
-            yield from outline.close()
-        except csv.Error as error:
-            raise DocumentError(DocumentCode.CORRUPT, str(error)) from error
+        outline = Outline()
+        yield from outline.table(lines(separated(blob.as_bytes())))
+        yield from outline.close()
+
+
+def separated(data: bytes) -> Iterator[list[str]]:
+    """Yield the rows of a CSV or TSV file; raise `DocumentError(CORRUPT)`."""
+    text = decode(data)
+    csv.field_size_limit(_MAX_FIELD)
+    try:
+        yield from csv.reader(io.StringIO(text.replace("\0", ""), newline=""), _dialect(text))
+    except csv.Error as error:
+        raise DocumentError(DocumentCode.CORRUPT, str(error)) from error
 
 
 def _dialect(text: str) -> type[csv.Dialect]:

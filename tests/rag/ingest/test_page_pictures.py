@@ -33,9 +33,8 @@ class Read:
 
     def original(self, document_id: str, audience: Audience) -> Original:
         with opened(self.file) as source:
-            return Original(
-                self.source, self.file.name, fingerprint(source, self.file.name, MAX_BYTES).blob
-            )
+            blob = fingerprint(source, self.file.name, MAX_BYTES).blob
+        return Original(document_id, self.source, self.file.name, blob)
 
 
 def drawn(file: Path, page: int | None, quote: str) -> Image.Image:
