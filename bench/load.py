@@ -131,9 +131,9 @@ def twins(slack: SlackDouble, number: int) -> list[dict[str, Any]]:
 
 
 async def written(slack: Watch, number: int) -> None:
-    """Have long answers written, one after the other: 400 words in 20 seconds."""
+    """Have long answers written, one after the other: 400 words in 20 seconds each."""
     while True:
-        ts = await slack.mention(f"Is it {number}? (words 400)", user=f"U1{number}")
+        ts = await slack.mention(f"Is it {number}? (sentences 100)", user=f"U1{number}")
         await slack.until(partial(slack.all_told, [ts]))
         if ts in slack.busy:
             await asyncio.sleep(1)

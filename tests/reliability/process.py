@@ -5,7 +5,7 @@ Without arguments it serves a `Nursery`: it has imported all that a bot needs, a
 another program of the tests, for each line of JSON that it reads.
 
 What a question says in brackets is what the chat model does: `(hang)` says nothing, `(drip)` a word
-now and then, `(words 9)` so many in that way, `(endless)` words for ever, `(break)` some words and
+now and then, `(endless)` words for ever, `(sentences 9)` five a second, `(break)` some words and
 then an error, `(slow 0.5)` waits so many seconds first. `(hang once)` hangs the first time only,
 also across restarts; `(hang now)` while `Bot.tell` says that it `hangs`. EDIT_SECONDS in the
 environment is the pace of edits, which is quick without it.
@@ -283,7 +283,7 @@ def play() -> None:
 
 async def script(prompt: str) -> AsyncIterator[str | None]:
     """Yield what the model says to a prompt; None where it breaks."""
-    said = re.findall(r"\(((?:hang|drip|words|endless|break|slow)[^)]*)\)", prompt)
+    said = re.findall(r"\(((?:hang|drip|sentences|endless|break|slow)[^)]*)\)", prompt)
     match said[-1].split() if said else ():
         case ["hang"]:
             await asyncio.Event().wait()
@@ -301,10 +301,10 @@ async def script(prompt: str) -> AsyncIterator[str | None]:
             while True:
                 yield "drop, "
                 await asyncio.sleep(0.05)
-        case ["words", count]:
+        case ["sentences", count]:
             for _ in range(int(count)):
-                yield "drop, "
-                await asyncio.sleep(0.05)
+                yield "Every answer is yes. "
+                await asyncio.sleep(0.2)
         case ["endless"]:
             while True:
                 yield "It goes on. "
