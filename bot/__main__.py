@@ -16,11 +16,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bot.adapters.console import Screen
+from bot.adapters.console import Screen, save
 from bot.adapters.local import ADDRESS_FILE, RemoteBot, running_bot
+from bot.commands import COMMANDS
 from bot.logs import install
-from bot.messages import Attachment, AttachmentError, PlatformError, Reply, Request, Turn
+from bot.messages import AttachmentError, PlatformError, Reply, Request, Turn
 from bot.settings import Settings, SettingsError, load_settings
+from bot.verbs import declare, given
 from rag.audience import PUBLIC, Audience, InvalidScope, check_scope
 from rag.errors import TeamglmError
 
@@ -104,9 +106,11 @@ def _parser() -> argparse.ArgumentParser:
     back_up.add_argument("file", type=Path)
     restore = verb("restore", _restore, "bring back what a backup holds, also while the bot runs")
     restore.add_argument("file", type=Path)
-    summarise = verb("summarise", _summarise, "summarise a file or a known document")
-    summarise.add_argument("file", help="a file, a web address, or a document's name")
-    scoped(summarise)
+    for command in COMMANDS:
+        if command.verb:
+            added = verb(command.name, _skill, command.about[0].lower())
+            declare(added, command)
+            scoped(added)
     evaluate = verb("eval", _eval, "measure retrieval and answers")
     evaluate.add_argument("--questions", type=Path, required=True, metavar="F.jsonl")
     evaluate.add_argument("--documents", type=Path, required=True, metavar="DIR")
@@ -203,13 +207,10 @@ def _restore(settings: Settings, options: argparse.Namespace) -> int:
     return _dispatched(settings, _request("restore", str(options.file.absolute()), None), options)
 
 
-def _summarise(settings: Settings, options: argparse.Namespace) -> int:
-    file = Path(options.file)
-    if os.path.isfile(file):  # noqa: PTH113 - never raises, however long the name
-        attachment = Attachment(file.name, file.stat().st_size, str(file.absolute()))
-        request = _request("summarise", "", options.channel, attachments=(attachment,))
-    else:
-        request = _request("summarise", options.file, options.channel)
+def _skill(settings: Settings, options: argparse.Namespace) -> int:
+    text, values, files = given(options)
+    handler = options.command.handler
+    request = _request(handler, text, options.channel, options=values, attachments=files)
     return _dispatched(settings, request, options, stream=True)
 
 
@@ -356,6 +357,8 @@ def _dispatched(
         reply = asyncio.run(_watched(remote, request, screen))
     else:
         reply = asyncio.run(_alone(settings, request, screen))
+    for file in reply.files:
+        print(save(file, getattr(options, "out", Path())), file=sys.stderr)
     if screen.streamed and reply.outcome == "answer":
         return 0
     return _print(reply, options.json)

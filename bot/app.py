@@ -14,26 +14,34 @@ from bot.adapters.console import copy_local
 from bot.adapters.local import last_reply
 from bot.conversations import Conversations
 from bot.dispatch import Dispatcher, Handler, Limits, Who, with_grants
+from bot.drafting import Templates
 from bot.feedback import Feedback
 from bot.handlers.ask import Ask
 from bot.handlers.backup import BackUp, Restore
 from bot.handlers.case import AddCase
+from bot.handlers.compare import Compare
 from bot.handlers.explain import explain
+from bot.handlers.extract import Extract
 from bot.handlers.forget import Forget
 from bot.handlers.help import Help
 from bot.handlers.index import Index
+from bot.handlers.keeping import Keeping
 from bot.handlers.learn import Learn
+from bot.handlers.missed import Missed
 from bot.handlers.passage import OpenPassage
 from bot.handlers.picture import ShowPage
 from bot.handlers.rate import Rate
+from bot.handlers.reading import Reading
 from bot.handlers.recall import Recall
 from bot.handlers.remember import Remember
+from bot.handlers.rewrite import Rewrite, Translate
 from bot.handlers.search import Search
 from bot.handlers.sources import Sources
 from bot.handlers.status import Condition
 from bot.handlers.summarise import Summarise
 from bot.handlers.table import AskTable
 from bot.handlers.upload import Upload
+from bot.handlers.write import Write
 from bot.inbox import DurableInbox
 from bot.library import Cut, Library
 from bot.loading import Loading
@@ -51,9 +59,12 @@ from bot.models import (
 from bot.regression import Regression
 from bot.settings import Settings, trigger
 from bot.writer import Writer
+from rag.author import AnswerLimits, Author
 from rag.calibration import CALIBRATION, Calibration
 from rag.calibration import read as read_calibration
+from rag.drafts import Drafts
 from rag.errors import DocumentError, StoreUnavailable
+from rag.extraction import Extraction
 from rag.fetch import Fetcher
 from rag.ingest.blobs import WEB, Blobs
 from rag.ingest.folders import Folder
@@ -65,10 +76,11 @@ from rag.ingest.sandbox import Sandbox
 from rag.ingest.sightings import Sightings
 from rag.ingest.standing import Standing
 from rag.language import language_of
-from rag.pipeline import AnswerLimits, RagPipeline
+from rag.pipeline import RagPipeline
 from rag.priority import Priority
 from rag.records import Records
 from rag.schema import open_engine, reading
+from rag.summaries import Summaries
 from rag.tables.answering import TableQuestions
 from rag.tables.documents import SheetDocuments
 
@@ -120,9 +132,8 @@ class App:
             max_bytes=settings.limits.upload_megabytes << 20,
         )
         answers = settings.answers
-        self.pipeline = RagPipeline(
+        self.author = Author(
             self.records,
-            self.retriever,
             self.library.model,
             self.chat,
             context_window=lambda: self.chat.context_window,
@@ -133,11 +144,12 @@ class App:
                 refuse_below=answers.refuse_below,
                 timeout=answers.timeout_seconds,
                 first_token=first_token_seconds(settings),
+                most_parts=answers.summary_parts,
                 calibration=calibration_of(settings) if calibrated else None,
             ),
-            priority=self.priority,
         )
-        self.library.followers.append(self.pipeline.use)
+        self.library.followers.append(self.author.use)
+        self.pipeline = RagPipeline(self.records, self.retriever, self.author, self.priority)
         self.folders = [
             Folder(folder.name, folder.path, folder.scope, folder.include, folder.exclude)
             for folder in settings.folders
@@ -179,7 +191,18 @@ class App:
         max_bytes = self.settings.limits.upload_megabytes << 20
         both = (self.knowledge, self.talking)
         whom = self.settings.answers.ask_whom
-        handlers: list[Handler] = [
+        summaries = Summaries(self.author, self.priority)
+        keeping = Keeping(self.conversations, self.records)
+        drafts = Drafts(self.author, self.priority)
+        templates = Templates(self.settings.templates)
+        read = Reading(
+            self.records,
+            lambda file, name: read_once(file, name, self.sandbox, self.library.split),
+            downloads,
+            self.pages,
+            max_bytes=max_bytes,
+        )
+        return [
             Ask(
                 self.pipeline,
                 self.records,
@@ -190,17 +213,13 @@ class App:
                 whom={"en": whom.en, "zh": whom.zh} if whom else None,
             ),
             Search(self.retriever, priority=self.priority, needs=[self.knowledge]),
-            Summarise(
-                self.pipeline,
-                self.records,
-                lambda file, name: read_once(file, name, self.sandbox, self.library.split),
-                downloads,
-                self.pages,
-                self.conversations,
-                model=model,
-                max_bytes=max_bytes,
-                needs=both,
-            ),
+            Summarise(summaries, read, keeping, model=model, needs=both),
+            Compare(summaries, read, keeping, model=model, needs=both),
+            Missed(summaries, read, keeping, model=model, needs=both),
+            Write(drafts, self.pipeline, templates, keeping, model=model, needs=both),
+            Rewrite(drafts, read, keeping, model=model, needs=both),
+            Translate(drafts, read, keeping, model=model, needs=both),
+            Extract(Extraction(self.author, self.priority), read, keeping, model=model, needs=both),
             AskTable(self.tables, model=model, needs=both),
             Upload(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Remember(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
@@ -237,8 +256,8 @@ class App:
             Rate(self.conversations, self.feedback, self.records),
             Recall(self.conversations, self.records),
             AddCase(self.conversations, self.feedback, self.regression, self.records),
+            Help(),
         ]
-        return [*handlers, Help([handler.command for handler in handlers])]
 
     def claim(self) -> None:
         """Make the data folder this process's own; raise `StoreUnavailable` if it is another's."""

@@ -11,6 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
+from bot.commands import wrong
 from bot.messages import Language, Reply, ReplyChunk, ReplyEvent, Request, Status
 from bot.phrases import say
 from bot.turns import Buckets, Full, Ticket, Turns
@@ -171,7 +172,10 @@ class Dispatcher:
         return Reply("error", say(language, "not_allowed"), language)
 
     def _language(self, request: Request) -> Language:
-        """Return the language of the reply: a question's own, else that of the interface."""
+        """Return the language of the reply: that asked for, a question's own or the interface's."""
+        wanted: Language | None = request.options.get("language")
+        if wanted in ("en", "zh"):
+            return wanted
         of_text = self._language_of(request.text) if request.text.strip() else None
         asks = request.command == "ask" and of_text
         return (of_text if asks else request.language or of_text) or "en"
@@ -183,6 +187,13 @@ class Dispatcher:
             return Reply("error", say(language, "long_question", **values), language)
         if reply := self.forbids(request):
             return reply
+        if found := wrong(request.command, request.options):
+            argument, value = found
+            zh = language == "zh"
+            about = ", ".join(each.label[zh] for each in argument.choices) or argument.about[zh]
+            name = argument.label[zh]
+            text = say(language, "wrong_option", name=name, value=value, about=about)
+            return Reply("error", text, language)
         if request.command in _QUICK or request.platform in _OWNERS:
             return None
         for buckets, key, phrase in (

@@ -41,8 +41,8 @@ class Request:
     """The platform's own id of the event: the same event delivered twice has the same id."""
     platform: str
     command: str
-    """Names the handler: ask, search, summarise, upload, remember, sources, open, picture, forget,
-    index, status, help, rate, case, recall; `stop` ends the request whose id is the text."""
+    """Names the handler: one of `bot.commands`, upload, remember, open, picture, rate, case or
+    recall; `stop` ends the request whose id is the text."""
     text: str
     user: str
     conversation: str
@@ -186,7 +186,8 @@ class Fetch(Protocol):
 
 
 class AttachmentError(Exception):
-    """An attachment that cannot be had: `code` is a document error's code, the text says why."""
+    """An attachment that cannot be had: `code` is a document error's code, `not_in_channel` or
+    `nothing_said`; the text says why."""
 
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)

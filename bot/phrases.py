@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot.messages import Language
+from bot.skill_phrases import SKILL_PHRASES
 
 PHRASES: dict[str, tuple[str, str]] = {
     # While it works
@@ -22,54 +23,6 @@ PHRASES: dict[str, tuple[str, str]] = {
     ),
     "indexing": ("Reading documents: {done} of {total}", "正在读取文档：{done}/{total}"),
     "summarising": ("Summarising part {done} of {total}", "正在总结第 {done}/{total} 部分"),
-    # Table questions
-    "help_table": ("a question computed from the rows of a sheet", "对表格中的数据提问并计算"),
-    "choosing_table": ("Looking for the table …", "正在查找表格……"),
-    "writing_query": ("{table}: writing the query …", "{table}：正在编写查询……"),
-    "querying": ("Computing …", "正在计算……"),
-    "sheet_of": ("{document}, sheet “{sheet}”", "{document} 的工作表“{sheet}”"),
-    "table_value": ("The answer is {value}.", "答案是 {value}。"),
-    "table_list": ("{count}: {values}.", "共 {count}：{values}。"),
-    "table_many": ("Found {count}:", "共找到 {count}："),
-    "first_rows": ("the first {n} rows", "前 {n} 行"),
-    "table_rests_on": (
-        "Computed from {count} of {rows} of {table}.",
-        "根据 {table} 的 {count} 行（共 {rows}）计算。",
-    ),
-    "table_computed": ("Computed from {table}, {rows}.", "根据 {table}（共 {rows}）计算。"),
-    "table_totals": (
-        " Rows that add up others ({n}) were left out.",
-        "合计行（{n} 行）未计入。",
-    ),
-    "chart_about": ("A chart of {what}", "{what}的图表"),
-    "table_no_tables": (
-        "I find no sheet here that fits this question. Name one, or send a CSV or Excel file.",
-        "我在这里找不到与问题相关的表格。请指明表格，或发送 CSV 或 Excel 文件。",
-    ),
-    "table_no_document": (
-        "That document has no table that I can compute with: it takes CSV, Excel or ODS.",
-        "这份文档中没有可以计算的表格：请使用 CSV、Excel 或 ODS 文件。",
-    ),
-    "table_unreadable": (
-        "The sheet can't be read just now: it may have changed. Please ask again in a minute.",
-        "现在无法读取这个表格：它可能刚刚有改动。请过一分钟再问。",
-    ),
-    "table_no_query": (
-        "I can't put that question to {table}. Please name its columns.",
-        "我无法用这个问题查询 {table}。请说明要用哪些列。",
-    ),
-    "table_failed": (
-        "I can't compute that from {table}: the query doesn't fit it. Please name its columns.",
-        "无法用 {table} 计算：查询与表格不符。请说明要用哪些列。",
-    ),
-    "table_slow": (
-        "Computing that from {table} takes too long. Please ask more narrowly.",
-        "用 {table} 计算所需时间太长，请把问题问得更具体。",
-    ),
-    "table_empty": (
-        "No row of {table} fits that. This is what I looked for:",
-        "{table} 中没有符合条件的行。我的查询是：",
-    ),
     # Refusals
     "not_found": (
         "I can't find that in the documents.",
@@ -98,18 +51,6 @@ PHRASES: dict[str, tuple[str, str]] = {
         "What works here:",
         "向我提问团队文档中的内容，我会回答并标明出处。这里可以使用：",
     ),
-    "help_ask": ("a question about the documents", "就文档提问"),
-    "help_search": ("passages with these words, without an answer", "只检索段落，不生成答案"),
-    "help_summarise": ("a summary of a document or a web page", "总结一份文档或网页"),
-    "help_upload": ("a file to learn", "上传文件让我学习"),
-    "help_remember": ("a thread to learn", "让我记住一个讨论串"),
-    "help_learn": ("a web page to learn", "让我学习一个网页"),
-    "help_sources": ("the documents that I know here", "列出这里已知的文档"),
-    "help_forget": ("delete a document from my memory", "让我忘记一份文档"),
-    "help_index": ("read the watched folders again", "重新读取知识库文件夹"),
-    "help_status": ("what I know, my model, and how I am", "查看我的状态、模型和知识"),
-    "help_stop": ("end an answer that is being written", "停止正在生成的回答"),
-    "help_help": ("this list", "显示这个列表"),
     # How it is
     "documents": ("{n} documents", "{n} 份文档"),
     "one_documents": ("1 document", "1 份文档"),
@@ -275,6 +216,10 @@ PHRASES: dict[str, tuple[str, str]] = {
         "Several documents are called “{name}”: use the full path or the id.",
         "有多个文档叫“{name}”：请使用完整路径或编号。",
     ),
+    "wrong_option": (
+        "“{value}” doesn't fit “{name}”: {about}.",
+        "“{value}”不适用于“{name}”：{about}。",
+    ),
     "unknown_command": ("I don't know the command “{command}”.", "我不认识命令“{command}”。"),
     "busy": (
         "I'm answering as many people as I can right now. Please ask again in a minute.",
@@ -423,6 +368,7 @@ PHRASES: dict[str, tuple[str, str]] = {
         "the file can't be opened: check that it exists and may be read",
         "文件无法打开，请检查它是否存在、是否有权限读取",
     ),
+    **SKILL_PHRASES,
 }
 
 

@@ -121,6 +121,7 @@ class AnswerSettings(Section):
     """The share of what can't be answered that `teamglm calibrate` lets through."""
     first_token_seconds: float = Field(30, gt=0)
     timeout_seconds: float = Field(120, gt=0)
+    summary_parts: int = Field(12, gt=0)
     keep_days: float = Field(30, gt=0)
     ask_whom: Named | None = None
     """Whom a refusal names; one name for both languages may be given as it is."""
@@ -230,6 +231,8 @@ class Settings(Section):
     models_cache: Path | None = None
     models_mirror: str | None = None
     data: Path = Path("data")
+    templates: Path | None = None
+    """A folder of the team's own templates for what the bot writes."""
     folders: tuple[FolderSettings, ...] = ()
     web_pages: tuple[WebPageSettings, ...] = ()
     taught_pages: str = "every 1 day"
@@ -412,5 +415,6 @@ def _anchored(settings: Settings, base: Path) -> Settings:
             "folders": folders,
             "data": at(settings.data),
             "models_cache": cache and at(cache),
+            "templates": settings.templates and at(settings.templates),
         }
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from dataclasses import asdict
 from typing import Any
 
 from bot.messages import (
     Attachment,
     Citation,
+    File,
     Reply,
     ReplyChunk,
     ReplyEvent,
@@ -37,7 +39,10 @@ def request_from_json(values: dict[str, Any]) -> Request:
 
 def event_to_json(event: ReplyEvent) -> dict[str, Any]:
     """Return an event of a reply as plain JSON values."""
-    return {"event": type(event).__name__, **asdict(event)}
+    values = {"event": type(event).__name__, **asdict(event)}
+    for file in values.get("files", ()):
+        file["content"] = b64encode(file["content"]).decode()
+    return values
 
 
 def event_from_json(values: dict[str, Any]) -> ReplyEvent:
@@ -51,6 +56,10 @@ def event_from_json(values: dict[str, Any]) -> ReplyEvent:
         values["chunks"] = tuple(
             ReplyChunk(chunk["text"], tuple(Citation(**c) for c in chunk["citations"]))
             for chunk in values["chunks"]
+        )
+    if "files" in values:
+        values["files"] = tuple(
+            File(**{**file, "content": b64decode(file["content"])}) for file in values["files"]
         )
     event: ReplyEvent = kind(**values)
     return event

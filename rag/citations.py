@@ -54,12 +54,19 @@ class Source:
             self._vectors = np.asarray(embeddings.embed_documents(self.sentences), np.float32)
         return self._vectors @ vector
 
+    def whole(self) -> Citation:
+        """Return the citation of the whole passage."""
+        return self._citation(0, len(self.passage.text))
+
     def cite(self, first: int, last: int | None = None) -> Citation:
         """Return the citation that quotes the sentences from `first` to `last`, or one alone."""
         start, end = self.spans[first][0], self.spans[first if last is None else last][1]
         following = (first if last is None else last) + 1
         if end - start < _SHORT_QUOTE and following < len(self.spans):
             end = self.spans[following][1]
+        return self._citation(start, end)
+
+    def _citation(self, start: int, end: int) -> Citation:
         passage = self.passage
         return Citation(
             number=self.number,

@@ -4,43 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from langchain_core.embeddings import Embeddings
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from rag.audience import Audience
-from rag.calibration import Calibration
+from rag.author import Author
 from rag.citations import Citation, Source
 from rag.context import context, number_sources
 from rag.errors import TeamglmError
-from rag.keywords import rarity, term_id, terms
 from rag.language import Language, language_of
 from rag.priority import Priority
-from rag.prompts import ask_prompt, quotation, says_unknown, summary_prompt, without_numbers
+from rag.prompts import ask_prompt, quotation, says_unknown, without_numbers
 from rag.proof import Proof
 from rag.records import Passage, Records
 from rag.retrieval import Hit, Retrieval, Retriever
-from rag.writing import AnswerTimeout, Clock, written_sentences
-
-__all__ = [
-    "AnswerLimits",
-    "AnswerTimeout",
-    "Event",
-    "Exchange",
-    "Finished",
-    "Found",
-    "Outcome",
-    "Progress",
-    "QuestionTooLong",
-    "RagPipeline",
-    "Sentence",
-]
+from rag.writing import Clock
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +69,14 @@ class Sentence:
 
 
 @dataclass(frozen=True, slots=True)
+class Partly:
+    """What was written rests on so many parts of a text that has more."""
+
+    read: int
+    of: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How sure an answer is, and how much of what the model wrote could be shown."""
 
@@ -115,52 +105,24 @@ class Finished:
     proof: Outcome = Outcome()
 
 
-Event = Found | Progress | Sentence | Finished
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerLimits:
-    """How much an answer may read and write, in passages, tokens and seconds."""
-
-    passages: int = 3
-    context_tokens: int = 240
-    max_tokens: int = 96
-    refuse_below: float = 0.3
-    timeout: float = 120.0
-    first_token: float = 120.0
-    """How long an answer's first token may take; summaries read more before theirs."""
-    part_tokens: int = 1000
-    """A text longer than this is summarised in parts."""
-    most_parts: int = 12
-    calibration: Calibration | None = None
-    """Refuses by retrieval and proof together, instead of `refuse_below`."""
+Event = Found | Progress | Sentence | Partly | Finished
 
 
 class RagPipeline:
-    """Answers questions and summarises documents for an audience."""
+    """Answers questions for an audience."""
 
     def __init__(
         self,
         records: Records,
         retriever: Retriever,
-        embeddings: Embeddings,
-        chat: BaseChatModel,
-        *,
-        context_window: Callable[[], int],
-        limits: AnswerLimits,
+        author: Author,
         priority: Priority,
     ) -> None:
         self._records = records
         self._retriever = retriever
-        self._embeddings = embeddings
-        self._chat = chat
-        self._window = context_window
-        self._limits = limits
+        self._author = author
+        self._limits = author.limits
         self._priority = priority
-
-    def use(self, embeddings: Embeddings) -> None:
-        """Compare texts with another model; call it while no question is being answered."""
-        self._embeddings = embeddings
 
     async def stream(
         self, question: str, audience: Audience, history: Sequence[Exchange] = ()
@@ -176,20 +138,20 @@ class RagPipeline:
             clock.mark("retrieve")
             hits = retrieval.hits
             proof = Outcome(retrieval.confidence)
-            if not hits or self._is_hopeless(retrieval):
+            if not hits or self.is_hopeless(retrieval):
                 yield await asyncio.to_thread(self._refusal, language, hits, audience, clock, proof)
                 return
             sources = number_sources(hits)
-            yield Found(tuple(_whole(source) for source in sources))
+            yield Found(tuple(source.whole() for source in sources))
             messages = await asyncio.to_thread(
                 self._prompt, question, language, retrieval, hits, sources, history
             )
-            judge = await asyncio.to_thread(self._proof, question, sources, audience)
+            judge = await asyncio.to_thread(self._author.proof, question, sources, audience, most=2)
             proof = replace(proof, asked_ms=clock.now())
             lead = ""  # claims nothing, so it is shown with what comes after it or not at all
             unknown = False
             async with aclosing(
-                self._sentences(messages, clock, patience=self._limits.first_token)
+                self._author.sentences(messages, clock, patience=self._limits.first_token)
             ) as sentences:
                 async for text in sentences:
                     if not proof.shown and says_unknown(text):
@@ -228,69 +190,19 @@ class RagPipeline:
             else:
                 yield await asyncio.to_thread(self._refusal, language, hits, audience, clock, proof)
 
-    async def summarise(
-        self,
-        name: str,
-        passages: Sequence[Passage],
-        audience: Audience,
-        language: Language,
-    ) -> AsyncGenerator[Event, None]:
-        """Summarise a document's passages: `Progress`, cited `Sentence`s, then `Finished`.
-
-        A long text is summarised part by part, and then the parts' summaries; of a very long one
-        the parts are spread evenly over it. Raise as `stream` does.
-        """
-        with self._priority.question():
-            clock = Clock()
-            parts = await asyncio.to_thread(self._parts, passages)
-            text = ""
-            for at, part in enumerate(parts):
-                yield Progress(at + 1, len(parts))
-                whole = "\n".join(passage.text for passage in part)
-                if len(parts) == 1:
-                    text = whole
-                else:
-                    prompt = summary_prompt(name, whole, language, 2)
-                    async with aclosing(self._sentences(prompt, clock)) as sentences:
-                        text += "".join([s async for s in sentences]).strip() + "\n"
-            kept = [passage for part in parts for passage in part]
-            sources = [Source(number, passage) for number, passage in enumerate(kept, 1)]
-            judge = await asyncio.to_thread(self._proof, None, sources, audience)
-            prompt = summary_prompt(name, text, language, 5)
-            proof = Outcome()
-            async with aclosing(self._sentences(prompt, clock, tokens=3)) as sentences:
-                async for sentence in sentences:
-                    sentence = without_numbers(sentence, 0)
-                    if not sentence.strip():
-                        continue
-                    checked = await asyncio.to_thread(judge.check, sentence)
-                    if not checked.supported:
-                        proof = replace(proof, withheld=proof.withheld + checked.claims)
-                        continue
-                    clock.mark("first_text", once=True)
-                    proof = replace(proof, shown=proof.shown + 1)
-                    yield Sentence(sentence, checked.citations)
-            if not proof.shown and proof.withheld:
-                # Nothing of the summary is proven: how the document begins says what it is about.
-                for citation in [source.cite(0) for source in sources if source.sentences][:2]:
-                    proof = replace(proof, shown=proof.shown + 1)
-                    yield Sentence(f" {quotation(name, citation.quote, language)}", (citation,))
-            outcome: Literal["answer", "refusal"] = "answer" if proof.shown else "refusal"
-            yield Finished(outcome, language, clock.done(), proof=proof)
-
     def retrieve(
         self, question: str, audience: Audience, history: Sequence[Exchange] = ()
     ) -> Retrieval:
         """Return what a question finds, by what came before it where that helps; blocking."""
         limit = self._limits.passages
         retrieval = self._retriever.retrieve(question, audience, limit=limit)
-        if self._is_hopeless(retrieval) and history:
+        if self.is_hopeless(retrieval) and history:
             # "And for contractors?" says little alone: what came before says what it is about.
             with_topic = f"{history[-1].question} {question}"
             return self._retriever.retrieve(with_topic, audience, limit=limit)
         return retrieval
 
-    def _is_hopeless(self, retrieval: Retrieval) -> bool:
+    def is_hopeless(self, retrieval: Retrieval) -> bool:
         """Tell whether an answer would be refused whatever the model wrote."""
         confidence = retrieval.confidence
         if self._limits.calibration:
@@ -325,7 +237,7 @@ class RagPipeline:
         best: dict[str, Passage] = {}
         for hit in hits:
             best.setdefault(hit.passage.document_id, hit.passage)
-        nearest = [_whole(Source(number, each)) for number, each in enumerate(best.values(), 1)]
+        nearest = [Source(number, each).whole() for number, each in enumerate(best.values(), 1)]
         return Finished("refusal", language, clock.done(), searched, tuple(nearest), proof)
 
     def _prompt(
@@ -338,10 +250,10 @@ class RagPipeline:
         history: Sequence[Exchange],
     ) -> list[BaseMessage]:
         """Return a prompt that fits the window: first the earlier turns give way, then sources."""
-        count = self._chat.get_num_tokens
+        count = self._author.count
         sure = retrieval.confidence is not None and retrieval.confidence >= _SURE
         bare = ask_prompt(question, "", language, sure=sure)
-        room = self._window() - self._limits.max_tokens
+        room = self._author.window - self._limits.max_tokens
         room -= sum(count(str(message.content)) + _MESSAGE_TOKENS for message in bare)
         if room < _LEAST_CONTEXT:
             raise QuestionTooLong("The question is too long for the model's window: shorten it.")
@@ -350,7 +262,7 @@ class RagPipeline:
             hits,
             sources,
             retrieval.rarities,
-            self._embeddings,
+            self._author.embeddings,
             budget=min(self._limits.context_tokens, room),
             count=count,
         )
@@ -363,64 +275,3 @@ class RagPipeline:
                 break
             turns = [*pair, *turns]
         return ask_prompt(question, text, language, turns, sure=sure)
-
-    def _proof(self, question: str | None, sources: Sequence[Source], audience: Audience) -> Proof:
-        known = {
-            term_id(term) for source in sources for text in source.sentences for term in terms(text)
-        }
-        frequencies = self._records.frequencies(known, audience)
-        passages = max(self._records.passage_count(audience), 1)
-        rarities = {
-            term: rarity(min(frequencies.get(term, 1), passages), passages) for term in known
-        }
-        # A summary's sentence says in short what several passages say.
-        most = 2 if question is not None else 4
-        return Proof(question, sources, rarities, self._embeddings, most=most)
-
-    def _parts(self, passages: Sequence[Passage]) -> list[list[Passage]]:
-        """Pack passages into parts that the model reads at once, spread evenly if they are many."""
-        parts: list[list[Passage]] = []
-        size = 0
-        for passage in passages:
-            tokens = self._chat.get_num_tokens(passage.text)
-            if not parts or size + tokens > self._limits.part_tokens:
-                parts.append([])
-                size = 0
-            parts[-1].append(passage)
-            size += tokens
-        most = self._limits.most_parts
-        if len(parts) > most:
-            parts = [parts[at * (len(parts) - 1) // max(most - 1, 1)] for at in range(most)]
-        return parts
-
-    def _sentences(
-        self,
-        messages: Sequence[BaseMessage],
-        clock: Clock,
-        *,
-        tokens: int = 1,
-        patience: float = math.inf,
-    ) -> AsyncGenerator[str, None]:
-        return written_sentences(
-            self._chat,
-            messages,
-            clock,
-            max_tokens=tokens * self._limits.max_tokens,
-            timeout=self._limits.timeout,
-            patience=patience,
-        )
-
-
-def _whole(source: Source) -> Citation:
-    """Return the citation of a whole passage."""
-    passage = source.passage
-    return Citation(
-        source.number,
-        passage.document_id,
-        passage.document,
-        passage.page,
-        passage.section,
-        passage.text,
-        passage.start,
-        passage.end,
-    )

@@ -98,7 +98,8 @@ _LEAD = re.compile(
 )
 
 
-def _prompt(human: str) -> ChatPromptTemplate:
+def chat_prompt(human: str) -> ChatPromptTemplate:
+    """Return the prompt behind the one prefix, with `history` before what is said now."""
     return ChatPromptTemplate.from_messages(
         [("system", _SYSTEM), MessagesPlaceholder("history"), ("human", human)]
     )
@@ -116,31 +117,31 @@ def ask_prompt(
 
     `sure` says that the sources have the answer; else the model may say that they don't.
     """
-    return _prompt(_ASK[language]).format_messages(
-        question=_quoted(question),
-        sources=_quoted(sources),
+    return chat_prompt(_ASK[language]).format_messages(
+        question=quoted(question),
+        sources=quoted(sources),
         how=(_SURE if sure else _IN_DOUBT)[language],
         history=[
-            turn.model_copy(update={"content": _quoted(str(turn.content))}) for turn in history
+            turn.model_copy(update={"content": quoted(str(turn.content))}) for turn in history
         ],
     )
 
 
 def summary_prompt(name: str, text: str, language: Language, sentences: int) -> list[BaseMessage]:
     """Return the messages that ask the model for a summary of a text."""
-    return _prompt(_SUMMARISE[language]).format_messages(
-        name=_quoted(name), text=_quoted(text), sentences=sentences, history=[]
+    return chat_prompt(_SUMMARISE[language]).format_messages(
+        name=quoted(name), text=quoted(text), sentences=sentences, history=[]
     )
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Return what others wrote as the prompt may hold it: it ends no quotation and no turn."""
     return _TAG.sub(lambda tag: _OTHER_BRACKETS[tag.group()], _UNSEEN.sub("", text))
 
 
 def question_prompt(text: str, language: Language) -> list[BaseMessage]:
     """Return the messages that ask the model for a question that a text answers."""
-    return _prompt(_QUESTION[language]).format_messages(text=_quoted(text), history=[])
+    return chat_prompt(_QUESTION[language]).format_messages(text=quoted(text), history=[])
 
 
 def quotation(document: str, quote: str, language: Language) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
+from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
@@ -65,6 +66,21 @@ async def written_sentences(
                 written = written[end:]
     if written.strip():
         yield written.rstrip()
+
+
+async def written_json(
+    chat: BaseChatModel,
+    messages: Sequence[BaseMessage],
+    schema: Mapping[str, Any],
+    *,
+    max_tokens: int,
+    timeout: float,  # noqa: ASYNC109 - of the first token and of each that follows
+) -> str:
+    """Return what the model writes within a JSON Schema, where it can be held to one; whether it
+    did so is the caller's to check. Raise `AnswerTimeout`."""
+    stream = chat.astream(list(messages), max_tokens=max_tokens, json_schema=dict(schema))
+    async with aclosing(_within(stream, timeout, timeout)) as pieces:
+        return "".join([piece async for piece in pieces])
 
 
 async def _within(

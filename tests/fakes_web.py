@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,6 +15,7 @@ from PIL import Image
 from bot.adapters.web import Work
 from bot.messages import (
     Citation,
+    File,
     Language,
     Reply,
     ReplyChunk,
@@ -43,6 +44,11 @@ REMOTE = Citation(
     40,
     66,
 )
+PIXEL = b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
+    "gg=="
+)
+"""The smallest picture."""
 HOSTILE = '<img src=x onerror="window.hacked=1"><b>bold</b>'
 
 
@@ -126,6 +132,12 @@ class ScriptedHandle:
         chunk = ReplyChunk("The handbook sets out leave and remote work.", (LEAVE,))
         yield chunk
         yield Reply("answer", chunk.text, "en", (chunk,), (LEAVE,))
+
+    async def _compare(self, request: Request) -> AsyncIterator[ReplyEvent]:
+        files = (File("days.csv", b"name,days\n"), File("days.png", PIXEL, "Days a year"))
+        chunk = ReplyChunk("Both set out leave.", (LEAVE,))
+        yield chunk
+        yield Reply("answer", chunk.text, "en", (chunk,), (LEAVE,), files=files)
 
     async def _sources(self, request: Request) -> AsyncIterator[ReplyEvent]:
         yield Reply("answer", "", "en", data=list(self.documents))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import re
 import sys
 import threading
 import uuid
@@ -14,9 +16,11 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from bot.commands import find
 from bot.messages import (
     Attachment,
     AttachmentError,
+    File,
     Handle,
     Reply,
     ReplyChunk,
@@ -111,6 +115,24 @@ def _sentence(chunk: ReplyChunk) -> str:
     return space + body(Reply("answer", chunk.text, "en", (chunk,)))
 
 
+def save(file: File, folder: Path) -> Path:
+    """Write a reply's file into a folder, under a name that is free there; return its path."""
+    name = Path(re.split(r"[/\\\0]", file.name)[-1] or "file")
+    free = (f"{name.stem}-{number}{name.suffix}" for number in itertools.count(2))
+    for candidate in itertools.chain([name.name], free):
+        try:
+            with (folder / candidate).open("xb") as writing:
+                writing.write(file.content)
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise AttachmentError(
+                "unreadable", f"{folder / candidate} can't be written: {error.strerror}"
+            ) from error
+        return folder / candidate
+    raise AssertionError("numbers end nowhere")
+
+
 class ConsoleAdapter:
     """A chat in the terminal: a line is a question, or `/upload PATH`, `/summarise NAME`."""
 
@@ -135,14 +157,21 @@ class ConsoleAdapter:
                     reply = await Screen(quiet=False, stream=True).show(events)
                 if not reply.chunks:
                     print(plain(reply), flush=True)
+                for file in reply.files:
+                    print(await asyncio.to_thread(save, file, Path()), flush=True)
                 self._remember(request, reply)
 
     def to_request(self, line: str) -> Request:
         """Return the request that a line makes."""
         command, text = "ask", line
+        options: dict[str, Any] = {}
         attachments: tuple[Attachment, ...] = ()
         if line.startswith("/"):
             command, _, text = line[1:].partition(" ")
+            if found := find(command):
+                command, (text, options) = found.handler, found.typed(text)
+            if command == "help":
+                options["prefix"] = "/"
             if command == "upload":
                 path = Path(os.path.expanduser(text)).absolute()  # noqa: PTH111 - never raises
                 attachments, text = (Attachment(path.name, None, str(path)),), ""
@@ -158,6 +187,7 @@ class ConsoleAdapter:
             is_admin=True,
             attachments=attachments,
             history=tuple(self._turns),
+            options=options,
         )
 
     def _remember(self, request: Request, reply: Reply) -> None:

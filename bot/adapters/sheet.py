@@ -20,7 +20,8 @@ SENT = "!"
 """Refers to a message that has been sent, and that nobody can look for, edit or delete."""
 
 Content = TypeVar("Content")
-"""What one message of the platform shows: text, blocks, buttons; compared with `==`."""
+"""What one message of the platform shows: text, blocks, buttons; compared with `==`. One that is
+`unseen` can't be looked for, wherever it stands: a file."""
 _In = TypeVar("_In", contravariant=True)
 _T = TypeVar("_T")
 
@@ -205,7 +206,7 @@ class Sheet(Generic[Content]):
         return first is not None and len(self._shown) >= first
 
     async def _post(self, content: Content) -> None:
-        if self._is_unseen(self._places[self._place]):
+        if getattr(content, "unseen", False) or self._is_unseen(self._places[self._place]):
             return await self._post_unseen(content)
         count = len(self._shown)
         for tries_left in reversed(range(_TRIES)):

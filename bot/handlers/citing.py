@@ -9,7 +9,7 @@ from bot import messages
 from bot.messages import Language, Reply, ReplyChunk, ReplyEvent, Sources, Status
 from bot.phrases import counted, say
 from rag import citations
-from rag.pipeline import Event, Finished, Found, Progress, Sentence
+from rag.pipeline import Event, Finished, Found, Partly, Progress, Sentence
 
 
 def cited(citation: citations.Citation) -> messages.Citation:
@@ -49,6 +49,10 @@ async def replies(
                     yield Status(say(language, "summarising", done=done, total=total), done, total)
                 case Sentence(text, found):
                     chunks.append(_chunk(text if chunks else text.lstrip(), found, numbers))
+                    yield chunks[-1]
+                case Partly(read, of):
+                    told = say(language, "read_partly", read=read, of=of)
+                    chunks.append(ReplyChunk(f"\n\n{told}"))
                     yield chunks[-1]
                 case Finished():
                     yield _reply(event, chunks, language, model, whom)

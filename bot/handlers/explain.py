@@ -15,10 +15,12 @@ from rag.errors import (
     StoreUnavailable,
     TeamglmError,
 )
+from rag.extraction import NotExtracted
 from rag.fetch import FetchError
 from rag.ingest.backup import BackupUnusable
-from rag.pipeline import AnswerTimeout, QuestionTooLong
+from rag.pipeline import QuestionTooLong
 from rag.records import DocumentAmbiguous, DocumentUnknown
+from rag.writing import AnswerTimeout
 
 # Their texts are English sentences that say what to do; a Chinese reader is told so in Chinese,
 # with the paths and commands of the original behind it.
@@ -40,6 +42,8 @@ def explain(error: Exception, language: Language) -> str | None:
             "ambiguous_document" if ambiguous else "unknown_document",
             name=error.reference,
         )
+    if isinstance(error, NotExtracted):
+        return say(language, "not_extracted")
     if isinstance(error, AnswerTimeout):
         return say(language, "took_too_long")
     if isinstance(error, ModelBusy):
@@ -51,6 +55,8 @@ def explain(error: Exception, language: Language) -> str | None:
     if isinstance(error, DocumentError):
         return document_reason(language, error.code.value)
     if isinstance(error, AttachmentError):
+        if error.code in ("not_in_channel", "nothing_said"):
+            return say(language, error.code)
         return document_reason(language, error.code)
     if isinstance(error, ModelFailed) and error.trouble is not None:
         return say(language, f"model_{error.trouble}", where=error.where)

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 
+from bot.commands import COMMANDS
 from bot.messages import Language, Reply, ReplyEvent, Request
-from bot.phrases import PHRASES, say
+from bot.phrases import say
 
 
 class Help:
-    """Handles `help`: a line for each command that people give.
-
-    `options["commands"]` maps the commands of a platform to how they are written there; without it
-    every command is listed under its own name.
-    """
+    """Handles `help`: a line for each command, with `options["prefix"]` before its name."""
 
     command = "help"
-
-    def __init__(self, commands: Sequence[str]) -> None:
-        self._commands = [*commands, self.command]
 
     def uses_chat_model(self, request: Request) -> bool:
         """Return False."""
@@ -28,11 +22,7 @@ class Help:
         self, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
         """Yield the list."""
-        written = request.options.get("commands") or {name: name for name in self._commands}
-        lines = [
-            f"`{written[name]}`: {say(language, f'help_{name}')}"
-            for name in self._commands
-            if name in written and f"help_{name}" in PHRASES
-        ]
-        text = "\n\n".join([say(language, "help"), "\n".join(f"- {line}" for line in lines)])
-        yield Reply("answer", text, language, data=[*written])
+        prefix, zh = request.options.get("prefix", ""), language == "zh"
+        lines = [f"- `{prefix}{each.usage(language)}`: {each.about[zh]}" for each in COMMANDS]
+        text = "\n\n".join([say(language, "help"), "\n".join(lines)])
+        yield Reply("answer", text, language, data=[each.name for each in COMMANDS])

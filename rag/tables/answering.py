@@ -18,7 +18,6 @@ from langchain_core.messages import BaseMessage
 from rag.audience import Audience
 from rag.errors import DocumentError
 from rag.language import chinese_share, language_of
-from rag.pipeline import AnswerTimeout
 from rag.priority import Priority
 from rag.records import Original, Passage, Records
 from rag.retrieval import Retriever
@@ -28,6 +27,7 @@ from rag.tables.prompt import repair_prompt, sql_prompt
 from rag.tables.sql import fitted, written
 from rag.tables.table import Table
 from rag.tables.words import card, likenesses, mentioned
+from rag.writing import AnswerTimeout
 
 _HITS = 40
 _DOCUMENTS = 4

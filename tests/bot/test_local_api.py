@@ -21,6 +21,7 @@ from bot.adapters.local import (
 from bot.messages import (
     Attachment,
     Citation,
+    File,
     Reply,
     ReplyChunk,
     ReplyEvent,
@@ -48,6 +49,7 @@ EVENTS: list[ReplyEvent] = [
         {"total": 1.5},
         {"chunks": 3, "failed": [{"code": None}]},
         (CITATION,),
+        (File("表.csv", b"a,b\n\x00\xff", "A table"),),
     ),
 ]
 FULL = Request(

@@ -49,8 +49,11 @@ def _with_snowflakes(value: Any) -> Any:
         return [_with_snowflakes(each) for each in value]
     if not isinstance(value, dict):
         return value
+    of_file = "filename" in value
     return {
-        key: str(each) if key.endswith("_id") and isinstance(each, int) else _with_snowflakes(each)
+        key: str(each)
+        if isinstance(each, int) and (key.endswith("_id") or (key == "id" and of_file))
+        else _with_snowflakes(each)
         for key, each in value.items()
     }
 

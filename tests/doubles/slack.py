@@ -96,6 +96,7 @@ class SlackDouble(People):
         app.router.add_route("*", "/api/{method}", self._api)
         app.router.add_get("/link", self._link)
         app.router.add_get("/files-pri/{tail:.*}", self._file)
+        app.router.add_post("/upload/{id}", self._upload)
         app.router.add_get("/redirect", self._redirect)
         app.router.add_post("/commands/{tail:.*}", self._response_url)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -327,6 +328,11 @@ class SlackDouble(People):
             return web.Response(body=LOGIN_PAGE, content_type="text/html")
         known, content = self.files[id]
         return web.Response(body=content, content_type=known["mimetype"])
+
+    async def _upload(self, request: web.Request) -> web.Response:
+        self.uploads[request.match_info["id"]].content = await request.read()
+        await self._notify()
+        return web.Response(text="OK")
 
     async def _redirect(self, request: web.Request) -> web.Response:
         return web.Response(status=302, headers={"Location": request.query["to"]})

@@ -14,8 +14,6 @@ from tests.doubles.slack_workspace import Message, Workspace
 class People(Workspace):
     """The workspace with people in it; how Slack tells the bot is left to the server."""
 
-    origin: str
-
     @abstractmethod
     async def send_event(
         self,

@@ -19,6 +19,7 @@ from typing import Any
 from slack_sdk.web.async_client import AsyncWebClient
 
 from tests.doubles import slack_payloads as payloads
+from tests.doubles.slack_files import Files, Upload
 from tests.doubles.slack_limits import (
     POST_LIMIT,
     SESSION_TITLE_LIMIT,
@@ -31,7 +32,7 @@ from tests.doubles.slack_payloads import BOT, BOT_USER, TEAM, Json
 
 SCOPES = (
     "app_mentions:read,assistant:write,channels:history,channels:read,chat:write,commands,"
-    "files:read,groups:history,groups:read,im:history,im:write,mpim:history,users:read"
+    "files:read,files:write,groups:history,groups:read,im:history,im:write,mpim:history,users:read"
 )
 SESSION_STATUSES = ("active", "processing", "suspended", "closed")
 
@@ -87,7 +88,7 @@ class Call:
     args: Json
 
 
-class Workspace:
+class Workspace(Files):
     """The state of one workspace, and the Web API's methods as `_group_method`."""
 
     def __init__(self, *, enterprise: str | None = None) -> None:
@@ -101,6 +102,7 @@ class Workspace:
         self.people: dict[str, Json] = {}
         """Further facts of `users.info`, such as `is_restricted`."""
         self.files: dict[str, tuple[Json, bytes]] = {}
+        self.uploads: dict[str, Upload] = {}
         self.page_size = 2
         self.calls: list[Call] = []
         self.messages: list[Message] = []
@@ -416,11 +418,6 @@ class Workspace:
         }
         locale = {"locale": self.locales[user]} if user in self.locales else {}
         return {"user": known | locale | self.people.get(user, {})}
-
-    async def _files_info(self, args: Json) -> Json:
-        if args["file"] not in self.files:
-            return {"error": "file_not_found"}
-        return {"file": self.files[args["file"]][0]}
 
     async def _call(self, method: str, args: Json) -> Any:
         handler = getattr(self, "_" + method.replace(".", "_"), None)

@@ -7,24 +7,22 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
 from rag.audience import Audience
+from rag.author import AnswerLimits, Author
 from rag.calibration import Calibration
 from rag.errors import ModelFailed
 from rag.pipeline import (
-    AnswerLimits,
-    AnswerTimeout,
     Event,
     Exchange,
     Finished,
     Found,
-    Progress,
     QuestionTooLong,
     RagPipeline,
     Sentence,
 )
 from rag.priority import Priority
 from rag.retrieval import Retrieval
+from rag.writing import AnswerTimeout
 from tests.fakes import HashEmbeddings
-from tests.rag.passages import passage
 from tests.rag.scripted import CountlessRecords, ScriptedChat, ScriptedRetriever, found, said
 
 EVERYONE = Audience.of({"public"})
@@ -55,15 +53,15 @@ class Desk:
         self.chat = ScriptedChat(scripts=[list(script) for script in scripts])
         self.retriever = ScriptedRetriever(find)
         self.priority = Watched()
-        self.pipeline = RagPipeline(
+        author = Author(
             CountlessRecords(),
-            self.retriever,
             HashEmbeddings(),
             self.chat,
             context_window=lambda: window,
             limits=AnswerLimits(**limits),
-            priority=self.priority,
         )
+        records = CountlessRecords()
+        self.pipeline = RagPipeline(records, self.retriever, author, self.priority)
 
     def stream(self, question: str = "When is leave asked for?", **more: Any) -> Any:
         return self.pipeline.stream(question, EVERYONE, **more)
@@ -383,82 +381,3 @@ class TestEarlierTurns:
         desk = Desk(find=lambda query: found(LEAVE, confidence=0.1))
         assert last(await collect(desk.stream(history=TURNS))).outcome == "refusal"
         assert len(desk.retriever.queries) == 2
-
-
-class TestASummary:
-    async def test_of_a_short_text_is_asked_for_once_and_cited(self) -> None:
-        desk = Desk(["Leave is asked for two weeks ahead. Meals are paid."])
-        passages = [passage(LEAVE), passage(MEALS, start=100, ordinal=1)]
-        events = await collect(desk.pipeline.summarise("a.txt", passages, EVERYONE, "en"))
-        assert [type(event) for event in events] == [Progress, Sentence, Sentence, Finished]
-        assert last(events).outcome == "answer"
-        (prompt,) = desk.chat.asked
-        assert LEAVE in said(prompt)
-        assert MEALS in said(prompt)
-        cited = [event.citations[0] for event in events if isinstance(event, Sentence)]
-        assert [citation.start for citation in cited] == [0, 100]
-        assert not desk.priority.busy
-
-    async def test_of_a_long_text_is_made_of_the_summaries_of_its_parts(self) -> None:
-        parts = ["Part one."], ["Part two."], ["Part three."]
-        desk = Desk(*parts, ["Leave is asked for ", "ahead."], part_tokens=12)
-        passages = [passage(f"{LEAVE} {n}", start=100 * n, ordinal=n) for n in range(3)]
-        events = await collect(desk.pipeline.summarise("a.txt", passages, EVERYONE, "en"))
-        assert [e for e in events if isinstance(e, Progress)] == [
-            Progress(1, 3),
-            Progress(2, 3),
-            Progress(3, 3),
-        ]
-        assert text(events) == "Leave is asked for ahead."
-        for n, prompt in enumerate(desk.chat.asked[:3]):
-            assert f"{LEAVE} {n}" in said(prompt)
-        final = said(desk.chat.asked[3])
-        assert final.index("Part one.") < final.index("Part two.") < final.index("Part three.")
-        assert LEAVE not in final
-
-    @pytest.mark.parametrize("most", [1, 2, 4])
-    async def test_of_a_very_long_text_reads_parts_from_all_over_it(self, most: int) -> None:
-        desk = Desk(*[[f"Part {n}."] for n in range(most + 1)], part_tokens=5, most_parts=most)
-        passages = [passage(f"{LEAVE} {n}", start=100 * n, ordinal=n) for n in range(30)]
-        await collect(desk.pipeline.summarise("a.txt", passages, EVERYONE, "en"))
-        read = said([message for prompt in desk.chat.asked for message in prompt])
-        seen = [n for n in range(30) if f"{LEAVE} {n}\n" in read]
-        assert len(seen) == most
-        assert seen[0] == 0
-        assert most == 1 or seen[-1] == 29
-
-    async def test_keeps_numbers_in_brackets_since_there_are_no_sources(self) -> None:
-        desk = Desk(["See annex [1] of (2)."])
-        passages = [passage("For leave see annex [1] of (2).")]
-        events = await collect(desk.pipeline.summarise("a.txt", passages, EVERYONE, "en"))
-        assert text(events) == "See annex [1] of (2)."
-
-    async def test_shows_only_what_the_document_says_or_else_how_it_begins(self) -> None:
-        passages = [passage(LEAVE)]
-        for script, shown in (
-            (f"Nobody gets leave. {LEAVE}", f" {LEAVE}"),
-            ("Everybody gets a car.", f" “a.txt” says: “{LEAVE}”"),
-        ):
-            desk = Desk([script])
-            events = await collect(desk.pipeline.summarise("a.txt", passages, EVERYONE, "en"))
-            assert text(events) == shown
-            assert last(events).proof.withheld == 1
-
-    async def test_that_the_model_does_not_write_is_a_refusal(self) -> None:
-        events = await collect(
-            Desk([""]).pipeline.summarise("a.txt", [passage(LEAVE)], EVERYONE, "en")
-        )
-        assert last(events).outcome == "refusal"
-
-    async def test_that_nobody_waits_for_any_more_stops_the_model(self) -> None:
-        desk = Desk([asyncio.Event()])
-        stream = desk.pipeline.summarise("a.txt", [passage(LEAVE)], EVERYONE, "en")
-        await anext(stream)
-        task = asyncio.create_task(anext(stream))
-        await desk.chat.began.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        await stream.aclose()
-        await desk.chat.stopped.wait()
-        assert not desk.priority.busy

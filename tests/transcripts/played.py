@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from bot.commands import COMMANDS
 from bot.messages import Citation, Language, Reply, ReplyChunk, ReplyEvent, Request, Sources, Status
 from bot.phrases import counted, say
 from rag.language import language_of
@@ -101,8 +102,8 @@ class Played:
             case "rate":
                 return [Reply("answer", say(language, "rated"), language)]
             case "help":
-                written = request.options["commands"]
-                lines = [f"- `{written[key]}`: {say(language, f'help_{key}')}" for key in written]
+                zh = language == "zh"
+                lines = [f"- `/{each.usage(language)}`: {each.about[zh]}" for each in COMMANDS]
                 text = "\n\n".join([say(language, "help"), "\n".join(lines)])
                 return [Reply("answer", text, language)]
         return [Reply("answer", say(language, "resumed"), language)]

@@ -266,8 +266,11 @@ class Buttons:
     async def summarise(
         self, interaction: discord.Interaction[Any], message: discord.Message
     ) -> None:
-        """Summarise the file of a message, or what it says."""
+        """Summarise the file of a message, the thread that it stands in, or what it says."""
         files = attachments(message, media=True)[:1]
+        channel = await self._bot.known(interaction.channel)
+        if not files and isinstance(channel, discord.Thread):
+            files = (Attachment(channel.name, None, f"thread#{channel.id}"),)
         if not files and message.content.strip():
             files = (Attachment("message.txt", None, f"text#{message.channel.id}/{message.id}"),)
         if files:

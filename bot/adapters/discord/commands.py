@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import inspect
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import discord
@@ -10,23 +12,15 @@ from discord import app_commands
 from discord.app_commands import Choice, locale_str
 
 from bot.adapters.discord.buttons import Buttons
-from bot.adapters.discord.words import COMMANDS
+from bot.command import Argument, Command
+from bot.commands import COMMANDS
 from bot.messages import Attachment
+from bot.since import moment
 
 Interaction = discord.Interaction[Any]
 
-WRITTEN = {
-    "ask": "/ask",
-    "search": "/search",
-    "summarise": "/summarise",
-    "learn": "/learn",
-    "sources": "/sources",
-    "forget": "/forget",
-    "index": "/reindex",
-    "status": "/status",
-    "help": "/help",
-}
-"""How the commands are given here."""
+_MOST_DOCUMENTS = 4
+_TYPES: dict[str, Any] = {"file": discord.Attachment, "number": int}
 
 
 class Translator(app_commands.Translator):
@@ -39,7 +33,7 @@ class Translator(app_commands.Translator):
         context: app_commands.TranslationContextTypes,
     ) -> str | None:
         """Return the string in the locale, or None to leave it in English."""
-        return COMMANDS.get(string.message) if locale is discord.Locale.chinese else None
+        return string.extras.get("zh") if locale is discord.Locale.chinese else None
 
 
 class Begin(Protocol):
@@ -68,108 +62,131 @@ def command_tree(
         allowed_contexts=app_commands.AppCommandContext(guild=True, dm_channel=True),
         allowed_installs=app_commands.AppInstallationType(guild=True),
     )
-    _asking(tree, begin)
-    _documents(tree, begin, buttons)
-    _about(tree, begin)
+    for command in COMMANDS:
+        tree.add_command(_native(command, begin, buttons))
     _menus(tree, buttons)
     return tree
 
 
-def _asking(tree: app_commands.CommandTree[Any], begin: Begin) -> None:
-    @tree.command(
-        name=locale_str("ask"),
-        description=locale_str("Ask a question about the team's documents"),
-    )
-    @app_commands.rename(question=locale_str("question"), public=locale_str("public"))
-    @app_commands.describe(
-        question=locale_str("What you want to know"),
-        public=locale_str("Answer for everybody here, and not only for you"),
-    )
-    async def ask(interaction: Interaction, question: str, public: bool = False) -> None:
-        await begin(interaction, "ask", question, private=not public)
+def _native(
+    declared: Command, begin: Begin, buttons: Buttons
+) -> app_commands.Command[Any, ..., Any]:
+    """Return a declared command as Discord has them, with an option for each argument."""
+    options = [option for argument in declared.arguments for option in _options(declared, argument)]
 
-    @tree.command(
-        name=locale_str("search"), description=locale_str("Find passages in the documents")
-    )
-    @app_commands.rename(words=locale_str("words"))
-    @app_commands.describe(words=locale_str("What to look for"))
-    async def search(interaction: Interaction, words: str) -> None:
-        await begin(interaction, "search", words, private=True)
-
-
-def _documents(tree: app_commands.CommandTree[Any], begin: Begin, buttons: Buttons) -> None:
     async def known(interaction: Interaction, typed: str) -> list[Choice[str]]:
         names = await buttons.suggest(interaction, typed)
         return [Choice(name=name, value=name) for name in names]
 
-    @tree.command(name=locale_str("summarise"), description=locale_str("Summarise a document"))
-    @app_commands.rename(
-        document=locale_str("document"), file=locale_str("file"), link=locale_str("link")
-    )
-    @app_commands.describe(
-        document=locale_str("A document's name as /sources lists it"),
-        file=locale_str("A file to read and summarise"),
-        link=locale_str("The address of a page to read and summarise"),
-    )
-    @app_commands.autocomplete(document=known)
-    async def summarise(
-        interaction: Interaction,
-        document: str | None = None,
-        file: discord.Attachment | None = None,
-        link: str | None = None,
-    ) -> None:
-        files = (Attachment(file.filename, file.size, file.url),) if file else ()
-        text = document or link or ""
-        await begin(interaction, "summarise", text, private=False, files=files)
-
-    @tree.command(
-        name=locale_str("learn"), description=locale_str("Learn a web page for this channel")
-    )
-    @app_commands.rename(link=locale_str("link"))
-    @app_commands.describe(link=locale_str("The page's address, beginning with https://"))
-    async def learn(interaction: Interaction, link: str) -> None:
-        await begin(interaction, "learn", link, private=False)
-
-    @tree.command(
-        name=locale_str("forget"),
-        description=locale_str("Delete a document from the bot's memory"),
-    )
-    @app_commands.rename(document=locale_str("document"))
-    @app_commands.describe(document=locale_str("A document's name as /sources lists it"))
-    @app_commands.autocomplete(document=known)
-    async def forget(interaction: Interaction, document: str) -> None:
-        await begin(interaction, "forget", document, private=True)
-
-
-def _about(tree: app_commands.CommandTree[Any], begin: Begin) -> None:
-    for name, command, description in (
-        ("sources", "sources", "List the documents known here"),
-        ("reindex", "index", "Read the watched folders again"),
-        ("status", "status", "What the bot knows, its model and its health"),
-        ("help", "help", "What the bot can do here"),
-    ):
-        tree.command(name=locale_str(name), description=locale_str(description))(
-            _plain(begin, command)
+    async def given(interaction: Interaction, public: bool = False, **values: Any) -> None:
+        files = [value for value in values.values() if isinstance(value, discord.Attachment)]
+        for argument in declared.arguments:
+            if argument.kind == "documents":
+                names = [values.get(name) for name in _names(argument)]
+                values[argument.name] = [name for name in names if name]
+        text, chosen = declared.filled(values)
+        attached = [Attachment(file.filename, file.size, file.url) for file in files]
+        if declared.looks_back:
+            attached += _looking_back(interaction, text)
+        if declared.name == "help":
+            chosen["prefix"] = "/"
+        await begin(
+            interaction,
+            declared.handler,
+            text,
+            private=declared.sees == "person" or (declared.sees == "choice" and not public),
+            files=tuple(attached),
+            options=chosen,
         )
 
+    first = inspect.Parameter("interaction", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [first, *(option.parameter for option in options)]
+    about = {option.parameter.name: option.about for option in options}
+    names = {option.parameter.name: option.name for option in options}
+    if declared.sees == "choice":
+        parameters.append(_parameter("public", bool, False))
+        names["public"] = locale_str("public", zh="公开")
+        everybody = "Answer for everybody here, and not only for you"
+        about["public"] = locale_str(everybody, zh="让这里所有人都能看到回答")
+    given.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    callback = app_commands.rename(**names)(app_commands.describe(**about)(given))
+    if named := {o.parameter.name: known for o in options if o.is_document}:
+        callback = app_commands.autocomplete(**named)(callback)
+    if choices := {o.parameter.name: o.choices for o in options if o.choices}:
+        callback = app_commands.choices(**choices)(callback)
+    return app_commands.Command(
+        name=locale_str(declared.name, zh=declared.label[1]),
+        description=locale_str(declared.about[0], zh=declared.about[1]),
+        callback=callback,
+    )
 
-def _plain(begin: Begin, command: str) -> Callable[[Interaction], Coroutine[Any, Any, None]]:
-    """Return a command that has no options."""
-    options = {"commands": WRITTEN} if command == "help" else None
 
-    async def give(interaction: Interaction) -> None:
-        await begin(interaction, command, "", private=True, options=options)
+def _looking_back(interaction: Interaction, text: str) -> list[Attachment]:
+    """Return what was said here since a time, where the person may read that."""
+    since, channel = moment(text, datetime.now(UTC)), interaction.channel
+    if since is None or channel is None or not interaction.permissions.read_message_history:
+        return []
+    name = f"#{getattr(channel, 'name', None) or 'chat'}"
+    return [Attachment(name, None, f"channel#{channel.id}/{int(since.timestamp())}")]
 
-    return give
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One option of a native command."""
+
+    parameter: inspect.Parameter
+    name: locale_str
+    about: locale_str
+    is_document: bool
+    choices: list[Choice[str]]
+
+
+def _options(declared: Command, argument: Argument) -> list[_Option]:
+    """Return the options of an argument: one, but for several documents, which are one each."""
+    required = declared.requires(argument)
+    return [
+        _Option(
+            _parameter(
+                name,
+                _TYPES.get(argument.kind, str),
+                *(() if required and number < 2 else (None,)),
+            ),
+            locale_str(name, zh=argument.label[1] + name.removeprefix(argument.name)),
+            locale_str(argument.about[0], zh=argument.about[1]),
+            argument.kind in ("document", "documents"),
+            [
+                Choice(name=locale_str(each.label[0], zh=each.label[1]), value=each.value)
+                for each in argument.choices
+            ],
+        )
+        for number, name in enumerate(_names(argument))
+    ]
+
+
+def _names(argument: Argument) -> list[str]:
+    if argument.kind != "documents":
+        return [argument.name]
+    return [argument.name, *(f"{argument.name}{n}" for n in range(2, _MOST_DOCUMENTS + 1))]
+
+
+def _parameter(name: str, kind: Any, *default: Any) -> inspect.Parameter:
+    annotation = kind | None if default == (None,) else kind
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default[0] if default else inspect.Parameter.empty,
+        annotation=annotation,
+    )
 
 
 def _menus(tree: app_commands.CommandTree[Any], buttons: Buttons) -> None:
-    for name, use in (
-        ("Summarise", buttons.summarise),
-        ("Ask about this", buttons.ask_about),
-        ("Remember this thread", buttons.remember),
+    for name, chinese, use in (
+        ("Summarise", "总结", buttons.summarise),
+        ("Ask about this", "就此提问", buttons.ask_about),
+        ("Remember this thread", "记住这个子区", buttons.remember),
     ):
-        tree.add_command(app_commands.ContextMenu(name=locale_str(name), callback=use))
+        named = locale_str(name, zh=chinese)
+        tree.add_command(app_commands.ContextMenu(name=named, callback=use))
 
 
 async def sync_commands(client: discord.Client, tree: app_commands.CommandTree[Any]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +17,8 @@ from bot.transcript import Said, transcript
 
 _ORIGINS = ("https://cdn.discordapp.com", "https://media.discordapp.net")
 _GONE = (403, 404)
+_MOST_SAID = 1000
+_MOST_ROOMS = 50
 
 
 async def download(
@@ -29,13 +32,16 @@ async def download(
     """Write an attachment's bytes to `path`; raise `AttachmentError`, or what `fetch` raises.
 
     It is a file's address and message (`https://…#channel/message`; an address that has expired is
-    asked for anew), what a message says (`text#channel/message`) or a thread (`thread#id`).
+    asked for anew), what a message says (`text#channel/message`), a thread (`thread#id`), or what
+    was said in a channel since a time (`channel#id/seconds`).
     """
     what, _, where = attachment.reference.partition("#")
     try:
         if what == "text":
             message = await _message(client, where)
             await _write(path, message.clean_content, limit)
+        elif what == "channel":
+            await _write(path, await _channel(client, attachment.name, where), limit)
         elif what == "thread":
             await _write(path, await _thread(client, int(where), limit), limit)
         elif await _status(fetch, what, path, limit, api_url) in _GONE:
@@ -90,6 +96,33 @@ async def _thread(client: discord.Client, id: int, limit: int) -> str:
             if message.author != client.user and not message.is_system()
         ),
     )
+
+
+async def _channel(client: discord.Client, title: str, where: str) -> str:
+    """Return what people said in a channel and its open public threads since a time."""
+    id, _, seconds = where.partition("/")
+    channel: Any = client.get_channel(int(id)) or await client.fetch_channel(int(id))
+    since = datetime.fromtimestamp(int(seconds), UTC)
+    start = discord.utils.time_snowflake(since)
+    rooms = [channel]
+    for thread in getattr(channel, "threads", ()):
+        if not thread.is_private() and (thread.last_message_id or 0) > start:
+            rooms.append(thread)
+    said = []
+    try:
+        for room in rooms[:_MOST_ROOMS]:
+            newest = room.history(limit=_MOST_SAID, after=since, oldest_first=False)
+            found = [message async for message in newest]
+            said += [
+                Said(each.author.display_name, each.created_at, each.clean_content)
+                for each in reversed(found)
+                if each.author != client.user and not each.is_system() and each.content
+            ]
+    except (discord.Forbidden, discord.NotFound) as error:
+        raise AttachmentError("not_in_channel", "Discord does not show the channel") from error
+    if not said:
+        raise AttachmentError("nothing_said", "nobody has said anything since then")
+    return transcript(title, channel.jump_url, said[-_MOST_SAID:])
 
 
 async def _write(path: Path, text: str, limit: int) -> None:

@@ -40,13 +40,14 @@ async def edit(client: discord.Client, reference: str, content: Shown) -> None:
     where, _, id = reference.rpartition("/")
     application, _, token = where.partition("/")
     view = view_of(content)
+    files: dict[str, Any] = {"attachments": content.attached()} if content.files else {}
     with translated():
         if token:
             webhook = webhook_of(client, application, token)
-            await webhook.edit_message(int(id), content=content.text, view=view)
+            await webhook.edit_message(int(id), content=content.text, view=view, **files)
         else:
             message = client.get_partial_messageable(int(where)).get_partial_message(int(id))
-            await message.edit(content=content.text, view=view)
+            await message.edit(content=content.text, view=view, **files)
 
 
 async def delete(client: discord.Client, reference: str) -> None:
@@ -65,6 +66,8 @@ async def send(channel: discord.abc.Messageable, content: Shown, mark: str, **op
     """Post a message with its mark; return its reference."""
     if (view := view_of(content)) is not None:
         options["view"] = view
+    if content.files:
+        options["files"] = content.attached()
     message = await channel.send(
         content.text, nonce=nonce_of(mark), suppress_embeds=True, **options
     )
@@ -211,6 +214,8 @@ class Original:
         options: dict[str, Any] = {}
         if (view := view_of(content)) is not None:
             options["view"] = view
+        if content.files:
+            options["files"] = content.attached()
         with translated():
             message = await self.webhook.send(
                 content.text,

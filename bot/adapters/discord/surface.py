@@ -13,13 +13,13 @@ from bot.adapters.discord.posts import Direct, Original, Room, Thread, delete, e
 from bot.adapters.discord.views import Button, Shown
 from bot.adapters.discord.words import word
 from bot.adapters.sheet import Place
+from bot.commands import GENERATED
 from bot.messages import Language, Reply, Request
 from bot.render import clean, escape_discord, render, split
 
 CONTENT_LIMIT = 2000
 _QUOTED = 300
 _BUTTON_ID = 100
-_GENERATED = ("ask", "summarise")
 _UNESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _INVISIBLE = "\u200b"
 
@@ -67,7 +67,7 @@ class DiscordSurface:
         below = buttons(request, view.reply, language, long=bool(first))
         return [
             *(Shown(text, language=language) for text in first),
-            Shown(last, tuple(below), citations, language),
+            Shown(last, tuple(below), citations, language, view.reply.files if view.reply else ()),
         ]
 
     async def edit(self, reference: str, content: Shown) -> None:
@@ -124,7 +124,7 @@ def case_offer(reply: Reply) -> Shown:
 
 
 def _is_generated(request: Request) -> bool:
-    return request.command in _GENERATED
+    return request.command in GENERATED
 
 
 def _question(request: Request, *, long: bool) -> tuple[str, ...]:

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 
 import discord
 
 from bot.adapters.discord.words import word
-from bot.messages import Citation, Language
+from bot.messages import Citation, File, Language
 
 _OURS = "teamglm"
 _MOST_BUTTONS = 5
 _MOST_OPTIONS = 25
 _LABEL = 80
 _OPTION = 100
+_MOST_FILES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,14 @@ class Shown:
     citations: tuple[Citation, ...] = ()
     """Those that its menu opens."""
     language: Language = "en"
+    files: tuple[File, ...] = ()
+
+    def attached(self) -> list[discord.File]:
+        """Return the files as Discord takes them, each time anew: sending one reads it."""
+        return [
+            discord.File(BytesIO(file.content), file.name, description=file.about[:1024] or None)
+            for file in self.files[:_MOST_FILES]
+        ]
 
 
 def pressed(custom_id: str) -> tuple[str, tuple[str, ...]] | None:

@@ -262,6 +262,12 @@ class SlackAdapter:
             text = await self._api.thread(channel, root, attachment.name, self._site)
             await asyncio.to_thread(path.write_text, text, encoding="utf-8")
             return
+        if url.startswith("channel:"):
+            channel, _, oldest = url.removeprefix("channel:").partition("/")
+            me = self._work.me
+            text = await self._api.channel(channel, oldest, attachment.name, self._site, me)
+            await asyncio.to_thread(path.write_text, text, encoding="utf-8")
+            return
         if "://" not in url:
             url = await self._api.file_url(url)
         await download(

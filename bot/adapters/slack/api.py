@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, TypeVar
 
 import aiohttp
-from slack_sdk.errors import SlackApiError
+from slack_sdk.errors import SlackApiError, SlackRequestError
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from bot.adapters.sheet import Refused, Unreachable
 from bot.adapters.slack.access import Person, Team
-from bot.adapters.slack.requests import to_text
+from bot.adapters.slack.requests import SPOKEN, to_text
 from bot.messages import AttachmentError, Language
 from bot.transcript import Said, transcript
 
 log = logging.getLogger(__name__)
 
-FAILURES = (SlackApiError, aiohttp.ClientError, OSError, TimeoutError)
+FAILURES = (SlackApiError, SlackRequestError, aiohttp.ClientError, OSError, TimeoutError)
 _T = TypeVar("_T")
 _PAGE = 200
 _MOST_PAGES = 50
+_MOST_SAID = 1000
+_MOST_THREADS = 50
 _RATE_LIMIT_TRIES = 5
 _TOO_MANY = 429
 _PASSING = ("ratelimited", "internal_error", "fatal_error", "service_unavailable")
@@ -143,25 +145,66 @@ class SlackApi:
 
     async def thread(self, channel: str, root: str, title: str, site: str) -> str:
         """Return a thread, or a message without one, as a transcript; raise `AttachmentError`."""
-        said: list[Said] = []
-        cursor: str | None = None
         try:
-            for _ in range(_MOST_PAGES):
-                page = await self.client.conversations_replies(
-                    channel=channel, ts=root, limit=_PAGE, cursor=cursor
-                )
-                for message in page.get("messages") or ():
-                    at = datetime.fromtimestamp(float(message["ts"]), UTC)
-                    author = await self.name(message.get("user"), message.get("bot_id") or "?")
-                    said.append(Said(author, at, to_text(message.get("text") or "")))
-                cursor = (page.get("response_metadata") or {}).get("next_cursor")
-                if not cursor:
-                    break
+            found = self._pages("conversations_replies", channel, ts=root)
+            said = [await self._said(message) async for message in found]
         except FAILURES as error:
             problem = f"Slack does not show the thread ({reason(error)})"
             raise AttachmentError("unreadable", problem) from None
         link = f"{site.rstrip('/')}/archives/{channel}/p{root.replace('.', '')}"
         return transcript(title, link, said)
+
+    async def channel(self, channel: str, oldest: str, title: str, site: str, me: str) -> str:
+        """Return what people said in a channel since a time, threads too, as a transcript: at most
+        the newest thousand messages and fifty threads. Raise `AttachmentError`."""
+        said: list[tuple[str, Mapping[str, Any]]] = []
+        threads = 0
+        try:
+            async for message in self._pages("conversations_history", channel, oldest=oldest):
+                root = str(message["ts"])
+                said.append((root, message))
+                if message.get("reply_count") and threads < _MOST_THREADS:
+                    threads += 1
+                    found = self._pages("conversations_replies", channel, ts=root, oldest=oldest)
+                    said += [(root, each) async for each in found if each["ts"] != root]
+                if len(said) >= _MOST_SAID:
+                    break
+        except FAILURES as error:
+            problem = f"Slack does not show the channel ({reason(error)})"
+            raise AttachmentError("not_in_channel", problem) from None
+        people = [
+            (root, each)
+            for root, each in said
+            if each.get("subtype") in SPOKEN and each.get("user") != me and each.get("text")
+        ]
+        if not people:
+            raise AttachmentError("nothing_said", "nobody has said anything since then")
+        people.sort(key=lambda each: (each[0], each[1]["ts"]))
+        told = [await self._said(message) for _, message in people]
+        return transcript(title, f"{site.rstrip('/')}/archives/{channel}", told)
+
+    async def _pages(self, method: str, channel: str, **more: str) -> AsyncIterator[dict[str, Any]]:
+        """Yield the messages of all pages that a method has."""
+        cursor: str | None = None
+        for _ in range(_MOST_PAGES):
+            page = await getattr(self.client, method)(
+                channel=channel, limit=_PAGE, cursor=cursor, **more
+            )
+            for message in page.get("messages") or ():
+                yield message
+            cursor = (page.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                return
+
+    async def _said(self, message: Mapping[str, Any]) -> Said:
+        at = datetime.fromtimestamp(float(message["ts"]), UTC)
+        author = await self.name(message.get("user"), message.get("bot_id") or "?")
+        return Said(author, at, to_text(message.get("text") or ""))
+
+    async def now_for(self, user: str) -> datetime:
+        """Return the time where a person is; in UTC where Slack doesn't tell."""
+        seconds = (await self._user(user) or {}).get("tz_offset") or 0
+        return datetime.now(timezone(timedelta(seconds=int(seconds))))
 
     async def name(self, user: str | None, otherwise: str) -> str:
         """Return the name that people see of a person; `otherwise` where there is none."""

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from bot.adapters.delivery import View
 from bot.adapters.slack.words import word
-from bot.messages import Citation, Language, Reply, Request
+from bot.commands import GENERATED
+from bot.messages import Citation, File, Language, Reply, Request
 from bot.render import clean, escape_slack, escape_slack_markdown, render, shorten, split
 
 Block = dict[str, Any]
@@ -20,7 +21,6 @@ _TEXT_LIMIT: Final = 2900  # an edited text may have 4,000
 _MOST_CITED: Final = 10
 _MOST_FORGOTTEN: Final = 5
 _MOST_CASES: Final = 5
-GENERATED: Final = ("ask", "summarise")
 TEACHING: Final = ("upload", "remember", "learn")
 
 
@@ -37,6 +37,13 @@ class Page:
     """The status only says how far it is."""
     done: bool = False
     failed: bool = False
+    file: File | None = None
+    """A file instead of all that; the words are for where it can't be sent."""
+
+    @property
+    def unseen(self) -> bool:
+        """Nobody can look for a file by the mark of its message."""
+        return self.file is not None
 
     def blocks(self) -> list[Block]:
         """Return the whole message as blocks."""
@@ -53,7 +60,7 @@ def pages(view: View, *, share: bool = False) -> list[Page]:
     shown = render(view.reply, escape_slack_markdown, PAGE_LIMIT, tables=True)
     texts = split(view.text(), escape_slack, _TEXT_LIMIT)
     under = _under(view.request, view.reply, share=share)
-    return [
+    written = [
         Page(
             markdown,
             escape_slack(texts[min(number, len(texts) - 1)]),
@@ -63,6 +70,13 @@ def pages(view: View, *, share: bool = False) -> list[Page]:
         )
         for number, markdown in enumerate(shown)
     ]
+    return [*written, *(_of_file(file, view.language) for file in view.reply.files)]
+
+
+def _of_file(file: File, language: Language) -> Page:
+    without = word(language, "no_file", name=shorten(file.name, 80))
+    shown = escape_slack_markdown(without), escape_slack(without)
+    return Page(*shown, done=True, file=file)
 
 
 def _growing(view: View) -> Page:

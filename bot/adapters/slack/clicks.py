@@ -16,14 +16,14 @@ from bot.adapters.slack.api import FAILURES, SlackApi, reason, remember
 from bot.adapters.slack.blocks import Block, case_offer, citation_modal
 from bot.adapters.slack.forms import (
     ask_about_form,
-    ask_form,
+    command_form,
     document_options,
     filled_in,
-    summarise_form,
 )
 from bot.adapters.slack.requests import is_direct, to_verb
-from bot.adapters.slack.words import word
+from bot.adapters.slack.words import help_text, word
 from bot.adapters.slack.work import SlackWork
+from bot.commands import find
 from bot.messages import Event, Language
 
 log = logging.getLogger(__name__)
@@ -51,23 +51,20 @@ class Clicks:
         """Return what acknowledges a command that needs no work; None for one that does."""
         found = to_verb(body)
         channel, url = body["channel_id"], body["response_url"]
-        if found is None or found[0] == "help":
+        if found is None or found[0].name == "help":
             language = await self._language(body["user_id"])
-            return {"response_type": "ephemeral", "text": word(language, "help")}
-        if found == ("ask", ""):
-            language = await self._language(body["user_id"])
-            self._open(body["trigger_id"], ask_form(channel, url, language))
-        elif found == ("summarise", ""):
-            language = await self._language(body["user_id"])
-            self._open(body["trigger_id"], summarise_form(channel, url, language))
-        else:
+            return {"response_type": "ephemeral", "text": help_text(language)}
+        command, line = found
+        if not command.lacks or command.typed(line)[0]:
             return None
+        language = await self._language(body["user_id"])
+        self._open(body["trigger_id"], command_form(command, channel, url, language))
         return {}
 
     def acknowledgement(self, body: Body) -> dict[str, Any]:
         """Return what is shown at once about a command that is being worked on."""
         found = to_verb(body)
-        if found and found[0] in ("summarise", "learn"):
+        if found and found[0].sees == "place":
             return {"response_type": "in_channel"}  # shows everybody what was asked
         language = self._languages.get(body["user_id"], "en")
         return {"response_type": "ephemeral", "text": word(language, "looking")}
@@ -146,8 +143,9 @@ class Clicks:
 
     async def _home_form(self, body: Body) -> None:
         language = await self._language(body["user"]["id"])
-        form = ask_form(body["actions"][0]["value"], "", language)
-        await self._shown(body["trigger_id"], form)
+        if command := find("ask"):
+            form = command_form(command, body["actions"][0]["value"], "", language)
+            await self._shown(body["trigger_id"], form)
 
     async def _asked(self, event: Event, user: str, command: str, text: str, **more: Any) -> Any:
         payload = {"channel": event.channel, "user": user}

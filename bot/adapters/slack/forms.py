@@ -9,6 +9,8 @@ from typing import Any, Final
 from bot.adapters.slack.blocks import Block, modal
 from bot.adapters.slack.requests import to_text
 from bot.adapters.slack.words import word
+from bot.command import Argument, Command
+from bot.commands import find
 from bot.messages import Language
 from bot.render import clean, shorten
 
@@ -16,10 +18,20 @@ _OPTIONS: Final = 100
 _ABOUT: Final = 1000
 
 
-def ask_form(channel: str, response_url: str, language: Language) -> Block:
-    """Return the form behind `/ask` without a question: the question, and who sees the answer."""
-    blocks = [_question(language)]
-    if channel[0] != "D":
+def command_form(command: Command, channel: str, response_url: str, language: Language) -> Block:
+    """Return the form behind a command that was given without what it needs."""
+    zh = language == "zh"
+    blocks = [
+        _input(
+            argument.name,
+            argument.label[zh],
+            _element(argument, language),
+            hint=argument.about[zh],
+            optional=not command.requires(argument),
+        )
+        for argument in command.arguments
+    ]
+    if command.sees == "choice" and channel[0] != "D":
         choices = [("me", word(language, "only_me")), ("all", word(language, "everybody"))]
         options = [_option(text, value) for value, text in choices]
         radio = {
@@ -30,13 +42,35 @@ def ask_form(channel: str, response_url: str, language: Language) -> Block:
         }
         blocks.append(_input("where", word(language, "where"), radio))
     return modal(
-        "ask",
-        word(language, "ask_title"),
+        command.name,
+        command.label[zh],
         blocks,
         language,
-        submit=word(language, "ask"),
+        submit=command.label[zh],
         metadata=json.dumps({"channel": channel, "response_url": response_url}),
     )
+
+
+def _element(argument: Argument, language: Language) -> Block:
+    """Return what an argument is filled in with."""
+    zh = language == "zh"
+    match argument.kind:
+        case "document" | "documents":
+            several = "multi_" if argument.kind == "documents" else ""
+            menu = {"type": f"{several}external_select", "min_query_length": 0}
+            return menu | {"action_id": argument.name, "placeholder": _plain(argument.label[zh])}
+        case "choice":
+            options = [_option(each.label[zh], each.value) for each in argument.choices]
+            return {"type": "static_select", "action_id": argument.name, "options": options}
+        case "file":
+            return {"type": "file_input", "action_id": argument.name, "max_files": 10}
+        case "link":
+            return {"type": "url_text_input", "action_id": argument.name}
+        case "number":
+            whole = {"type": "number_input", "is_decimal_allowed": False, "min_value": "1"}
+            return whole | {"action_id": argument.name}
+    text = {"type": "plain_text_input", "action_id": argument.name, "max_length": 3000}
+    return text | {"multiline": argument.required}
 
 
 def ask_about_form(channel: str, message: Mapping[str, Any], language: Language) -> Block:
@@ -57,39 +91,37 @@ def ask_about_form(channel: str, message: Mapping[str, Any], language: Language)
     )
 
 
-def summarise_form(channel: str, response_url: str, language: Language) -> Block:
-    """Return the form behind `/summarise` without a name: a document, or a link."""
-    select = {"type": "external_select", "action_id": "document", "min_query_length": 0}
-    select["placeholder"] = _plain(word(language, "document"))
-    link = {"type": "url_text_input", "action_id": "link"}
-    return modal(
-        "summarise",
-        word(language, "summarise_title"),
-        [
-            _input("document", word(language, "document"), select, optional=True),
-            _input("link", word(language, "link"), link, optional=True),
-        ],
-        language,
-        submit=word(language, "summarise"),
-        metadata=json.dumps({"channel": channel, "response_url": response_url}),
-    )
-
-
 def filled_in(view: Mapping[str, Any], language: Language) -> dict[str, Any]:
     """Return what a modal was opened for and what was filled in; `errors` where that won't do."""
     about: dict[str, Any] = json.loads(view.get("private_metadata") or "{}")
-    fields: dict[str, dict[str, Any]] = {
-        block: next(iter(values.values()), {})
+    fields = {
+        block: _value(next(iter(values.values()), {}))
         for block, values in (view.get("state") or {}).get("values", {}).items()
     }
-    about["question"] = (fields.get("question", {}).get("value") or "").strip()
-    where = fields.get("where", {}).get("selected_option") or {}
-    about["public"] = where.get("value") == "all"
-    chosen = fields.get("document", {}).get("selected_option") or {}
-    about["name"] = chosen.get("value") or fields.get("link", {}).get("value") or ""
-    if view["callback_id"] == "summarise" and not about["name"]:
-        about["errors"] = {"document": word(language, "name_one")}
+    about["public"] = fields.pop("where", None) == "all"
+    command = find(view["callback_id"])
+    if command is None:
+        return about | {"question": str(fields.get("question") or "").strip()}
+    files = [file for value in fields.values() if isinstance(value, _Files) for file in value]
+    about["text"], about["options"] = command.filled(fields)
+    about["files"] = files
+    if command.lacks and not (about["text"] or files):
+        about["errors"] = {command.arguments[0].name: word(language, "name_one")}
     return about
+
+
+class _Files(list[dict[str, Any]]):
+    """The files that were put into a form."""
+
+
+def _value(field: Mapping[str, Any]) -> Any:
+    """Return what was filled in or chosen."""
+    if "files" in field:
+        return _Files(field["files"])
+    if "selected_options" in field:
+        return [str(each["value"]) for each in field["selected_options"]]
+    chosen = field.get("selected_option") or {}
+    return chosen.get("value") or field.get("value")
 
 
 def document_options(rows: Sequence[Mapping[str, Any]], typed: str) -> list[Block]:
@@ -104,14 +136,17 @@ def _question(language: Language) -> Block:
     return _input("question", word(language, "question"), text | {"max_length": 3000})
 
 
-def _input(block_id: str, label: str, element: Block, *, optional: bool = False) -> Block:
-    return {
+def _input(
+    block_id: str, label: str, element: Block, *, hint: str = "", optional: bool = False
+) -> Block:
+    block = {
         "type": "input",
         "block_id": block_id,
         "label": _plain(label),
         "element": element,
         "optional": optional,
     }
+    return block | ({"hint": _plain(hint)} if hint else {})
 
 
 def _option(text: str, value: str) -> Block:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from bot.adapters.slack.access import Team
+from bot.command import Command
+from bot.commands import find
 from bot.messages import Attachment, Language, Request
 
-_SPOKEN: Final = (None, "file_share", "thread_broadcast")
+SPOKEN: Final = (None, "file_share", "thread_broadcast")
 _MEDIA: Final = ("image/", "video/", "audio/")
 _ENTITY = re.compile(r"<([@#!]?)([^>|]*)(?:\|([^>]*))?>")
 _MENTION = re.compile(r"<@([UW][^>|]*)")
@@ -21,20 +23,6 @@ _QUESTION = re.compile(
 )
 UPLOAD: Final = ":upload"
 """Ends the id of the request that learns a message's files; its question has the event's own."""
-VERBS: Final = {
-    "ask": "ask",
-    "search": "search",
-    "summarise": "summarise",
-    "summarize": "summarise",
-    "sources": "sources",
-    "learn": "learn",
-    "forget": "forget",
-    "reindex": "index",
-    "index": "index",
-    "status": "status",
-    "help": "help",
-}
-"""What `/glm` takes, and the handler of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +46,7 @@ def is_direct(event: Mapping[str, Any]) -> bool:
 def is_spoken(event: Mapping[str, Any], me: str) -> bool:
     """Tell whether a person newly says something: no bot, no notice of Slack's own."""
     return (
-        event.get("subtype") in _SPOKEN
+        event.get("subtype") in SPOKEN
         and not event.get("bot_id")
         and event.get("user") not in (None, me, "USLACKBOT")
     )
@@ -141,13 +129,13 @@ def to_requests(
     return (*requests, ask) if asks else tuple(requests)
 
 
-def to_verb(command: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the handler and the text of a slash command; None for a verb that isn't there."""
-    name, text = command["command"].lstrip("/").lower(), (command.get("text") or "").strip()
-    if name == "glm":
+def to_verb(command: Mapping[str, Any]) -> tuple[Command, str] | None:
+    """Return the command and the rest of the line of a slash command; None for none of ours."""
+    name, text = command["command"].lstrip("/"), (command.get("text") or "").strip()
+    if name.lower() == "glm":
         name, _, text = text.partition(" ")
-    verb = VERBS.get(name.lower() or "help")
-    return (verb, text.strip()) if verb else None
+    found = find(name or "help")
+    return (found, text.strip()) if found else None
 
 
 def to_command(command: Mapping[str, Any], context: Context) -> Request | None:
@@ -155,19 +143,21 @@ def to_command(command: Mapping[str, Any], context: Context) -> Request | None:
     found = to_verb(command)
     if found is None:
         return None
-    verb, text = found
+    verb, line = found
+    text, options = verb.typed(to_text(line, context.me))
     channel = command["channel_id"]
     return Request(
         id=context.event_id,
         platform="slack",
-        command=verb,
-        text=to_text(text, context.me),
+        command=verb.handler,
+        text=text,
         user=command["user_id"],
         # Only this person sees it: what they ask next goes on from here.
         conversation=conversation_of(context.team, channel, command["user_id"]),
         scope=context.team.scope(channel),
         audience=context.audience,
         language=context.language,
+        options=options,
         address={"channel": channel, "response_url": command["response_url"]},
         is_admin=context.is_admin,
     )

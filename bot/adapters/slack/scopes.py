@@ -13,6 +13,7 @@ NEEDED: Final = {
     "chat:write": "it can't answer",
     "commands": "/ask, /summarise, /glm and the message shortcuts don't work",
     "files:read": "it can't learn the files that people send",
+    "files:write": "it can't give tables and charts back as files",
     "groups:history": "it doesn't see messages and files in private channels",
     "groups:read": "it can't tell which private channels people are in",
     "im:history": "it doesn't see direct messages",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from slack_sdk.web.async_client import AsyncWebClient
@@ -15,19 +15,20 @@ from bot.adapters.delivery import View
 from bot.adapters.sheet import SENT, Place, Refused, Unreachable
 from bot.adapters.slack.api import retry_handlers, translated
 from bot.adapters.slack.blocks import Page, pages
+from bot.commands import GENERATED, PRIVATE
 from bot.markdown import inert
 from bot.messages import Request
 
 log = logging.getLogger(__name__)
 
 _MARK: Final = "teamglm_reply"
+_FILE: Final = "file"
+"""Begins what refers to a file of ours, as a channel's id begins what refers to a message."""
 _PAGE: Final = 200
 _MOST_PAGES: Final = 50
 _NOT_THERE: Final = ("channel_not_found", "not_in_channel", "thread_not_found")
 """Where the bot can't look for a message it can't have written one."""
 _NO_STREAMS_HERE: Final = ("channel_not_found", "not_in_channel", "is_archived")
-_PRIVATE: Final = ("ask", "search", "sources", "forget", "index", "status", "help")
-"""Commands whose replies only the person sees who gave them."""
 
 
 @dataclass(slots=True)
@@ -57,8 +58,9 @@ class SlackSurface:
         """Return where a reply may go, best first; the last is the person's direct messages."""
         where = request.address
         if "response_url" in where:
-            whisper = _Whisper(self._client, where["response_url"], "again" in where)
-            if request.command in _PRIVATE and where.get("public") != "yes":
+            url, again = where["response_url"], "again" in where
+            whisper = _Whisper(self, self._client, url, request.user, again)
+            if request.command in PRIVATE and where.get("public") != "yes":
                 return [whisper, _Room(self, request.user)]
             return [_Room(self, where["channel"]), whisper, _Room(self, request.user)]
         room = _Room(
@@ -72,8 +74,8 @@ class SlackSurface:
     def render(self, view: View) -> list[Page]:
         """Return a reply in messages; before its end it is one."""
         where = view.request.address
-        private = "response_url" in where and view.request.command in _PRIVATE
-        share = private and view.request.command == "ask" and where["channel"][0] != "D"
+        private = "response_url" in where and view.request.command in PRIVATE
+        share = private and view.request.command in GENERATED and where["channel"][0] != "D"
         return pages(view, share=share and where.get("public") != "yes")
 
     def is_streaming(self, reference: str) -> bool:
@@ -143,8 +145,32 @@ class SlackSurface:
             stream.sent = text
         return chunks
 
+    async def upload(self, channel: str, thread: str | None, page: Page, mark: str) -> str:
+        """Send a file, or, where Slack refuses it, the words instead; raise `Unreachable`."""
+        if page.file is None:
+            raise ValueError("a page without a file is posted")
+        try:
+            with translated():
+                if channel[0] in "UW":
+                    opened = await self._client.conversations_open(users=channel)
+                    channel = str(opened["channel"]["id"])
+                sent = await self._client.files_upload_v2(
+                    channel=channel,
+                    thread_ts=thread,
+                    filename=page.file.name,
+                    title=page.file.name,
+                    content=page.file.content,
+                    alt_txt=page.file.about or None,
+                )
+        except Refused as error:
+            log.warning("a file was not taken: %s", error)
+            return await self.post(channel, thread, None, replace(page, file=None), mark)
+        return f"{_FILE}/{sent['files'][0]['id']}"
+
     async def edit(self, reference: str, page: Page) -> None:
         """Replace what a message of ours says; raise `Refused` or `Unreachable`."""
+        if page.file is not None:
+            raise Refused("a file is sent anew")
         stream = self._streams.get(reference)
         if stream is None:
             return await self._update(reference, page)
@@ -199,7 +225,10 @@ class SlackSurface:
         channel, _, ts = reference.partition("/")
         self._streams.pop(reference, None)
         with translated():
-            await self._client.chat_delete(channel=channel, ts=ts)
+            if channel == _FILE:
+                await self._client.files_delete(file=ts)
+            else:
+                await self._client.chat_delete(channel=channel, ts=ts)
 
     async def find(self, channel: str, thread: str | None, mark: str) -> str | None:
         """Return our message that carries a mark: in the whole thread, or among the channel's
@@ -253,6 +282,8 @@ class _Room:
 
     async def post(self, page: Page, mark: str) -> str:
         """Post a message that carries the mark."""
+        if page.file is not None:
+            return await self.surface.upload(self.channel, self.thread, page, mark)
         return await self.surface.post(self.channel, self.thread, self.asker, page, mark)
 
     async def find(self, mark: str) -> str | None:
@@ -264,15 +295,19 @@ class _Room:
 class _Whisper:
     """What only the person who gave a command sees, and what stays as it is."""
 
+    surface: SlackSurface
     client: AsyncWebClient
     response_url: str
+    asker: str
     replaces: bool = False
     """The first message takes the place of the one whose button was pressed."""
     editable = False
     unseen_from = 0
 
     async def post(self, page: Page, mark: str) -> str:
-        """Show a message to the person."""
+        """Show a message to the person; a file goes to their direct messages."""
+        if page.file is not None:
+            return await self.surface.upload(self.asker, None, page, mark)
         over = self.replaces and mark.endswith("/0")
         await whisper(self.client, self.response_url, page.text, page.blocks(), over=over)
         return SENT

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from bot.commands import COMMANDS
 from bot.messages import Language
 
 _WORDS: Final[dict[str, tuple[str, str]]] = {
@@ -34,22 +35,18 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     "looking": ("Looking…", "正在查找…"),
     "shared": ("Question: {question}", "问题：{question}"),
     "shared_by": ("Shared by {person}", "由 {person} 分享"),
+    "no_file": (
+        "{name} can't be sent: give the Slack app the scope files:write.",
+        "无法发送 {name}：请为 Slack 应用添加 files:write 权限。",
+    ),
     # Forms
-    "ask_title": ("Ask the documents", "向文档提问"),
     "ask_about_title": ("Ask about this", "就此提问"),
     "question": ("Question", "问题"),
     "where": ("Who sees the answer", "谁能看到回答"),
     "only_me": ("Only me", "只有我"),
     "everybody": ("Everybody in the channel", "频道里的所有人"),
     "ask": ("Ask", "提问"),
-    "summarise_title": ("Summarise", "总结"),
-    "document": ("Document", "文档"),
-    "link": ("Or a link", "或者一个链接"),
-    "summarise": ("Summarise", "总结"),
-    "name_one": (
-        "Choose a document, or write a link.",
-        "请选择一个文档，或填写一个链接。",
-    ),
+    "name_one": ("Fill in one of these.", "请至少填写一项。"),
     "about_this": ("About this message: “{text}”", "关于这条消息：“{text}”"),
     # The agent's pane and the home page
     "prompts": ("What would you like to know?", "您想了解什么？"),
@@ -64,16 +61,9 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     ),
     "home_documents": ("What I know for you", "您可以使用的文档"),
     "help": (
-        "`/ask QUESTION` asks so that only you see the answer.\n"
-        "`/summarise NAME` sums up a document or a link.\n"
-        "`/glm learn LINK` learns a web page for this channel.\n"
-        "`/glm VERB`: ask, search, summarise, learn, sources, forget, reindex, status, help.\n"
-        "In threads, and about files, mention me or use a message's shortcuts: Summarise, "
-        "Ask about this, Remember this thread.",
-        "`/ask 问题`：回答只有您自己能看到。\n"
-        "`/summarise 名称`：总结一个文档或链接。\n"
-        "`/glm learn 链接`：让我学习一个网页，供这个频道使用。\n"
-        "`/glm 动词`：ask、search、summarise、learn、sources、forget、reindex、status、help。\n"
+        "`/ask` and `/summarise` are `/glm ask` and `/glm summarise`. In threads, and about files, "
+        "mention me or use a message's shortcuts: Summarise, Ask about this, Remember this thread.",
+        "`/ask`、`/summarise` 就是 `/glm ask`、`/glm summarise`。"
         "在消息列里或针对文件，请提到我，或使用消息的快捷操作：总结、就此提问、记住这个消息列。",
     ),
 }
@@ -82,3 +72,11 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
 def word(language: Language, key: str, **values: object) -> str:
     """Return one of Slack's own words, filled in."""
     return _WORDS[key][language == "zh"].format(**values)
+
+
+def help_text(language: Language) -> str:
+    """Return what works in Slack."""
+    zh = language == "zh"
+    colon = "：" if zh else ": "
+    lines = [f"`/glm {each.usage(language)}`{colon}{each.about[zh]}" for each in COMMANDS]
+    return "\n".join([*lines, word(language, "help")])

@@ -28,6 +28,7 @@ from bot.adapters.slack.requests import (
 from bot.adapters.slack.surface import SlackSurface, whisper
 from bot.adapters.slack.talk import FollowUps
 from bot.adapters.slack.words import word
+from bot.commands import find
 from bot.messages import (
     Attachment,
     Event,
@@ -41,6 +42,7 @@ from bot.messages import (
     Request,
 )
 from bot.render import escape_slack, shorten
+from bot.since import moment
 from bot.wire import event_from_json, event_to_json
 
 log = logging.getLogger(__name__)
@@ -286,6 +288,13 @@ class SlackWork:
         context = await self.context(event, user, direct=direct, external=external, named=True)
         request = to_command(command, context)
         if request is not None:
+            found = find(request.command)
+            if found is not None and found.looks_back:
+                since = moment(request.text, await self._api.now_for(user))
+                if since is not None:
+                    title = f"#{command.get('channel_name') or channel}"
+                    said = Attachment(title, None, f"channel:{channel}/{since.timestamp():.6f}")
+                    request = replace(request, attachments=(said,))
             await self._deliver(request, event)
 
     async def _clicked(self, event: Event) -> None:
@@ -384,11 +393,21 @@ class SlackWork:
             external=payload["external"],
             named=True,
         )
-        if payload["callback"] == "summarise":
-            asked = self.request(context, "summarise", payload["name"], payload)
-        else:
+        command = find(payload["callback"])
+        handler = command.handler if command else "ask"
+        if handler == "ask":
             context = replace(context, language=None)  # the question has one
-            asked = self.request(context, "ask", payload["question"], payload)
+        if command:
+            asked = self.request(
+                context,
+                handler,
+                payload["text"],
+                payload,
+                options=payload["options"],
+                attachments=files_of(payload),
+            )
+        else:
+            asked = self.request(context, handler, payload["question"], payload)
         if payload["callback"] == "ask_about":
             language = context.language or "en"
             about = word(language, "about_this", text=payload["about"])

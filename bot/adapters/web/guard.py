@@ -12,6 +12,8 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bot.adapters.web.files import PREFIX
+
 PICTURE = "/picture"
 """Where pictures of pages are."""
 _SERVED = (
@@ -28,6 +30,7 @@ _SERVED = (
     "/gradio_api/upload",
     "/gradio_api/cancel",
     "/gradio_api/startup-events",
+    PREFIX,
 )
 """What the page needs; Gradio's other addresses read files, fetch from the web and more."""
 

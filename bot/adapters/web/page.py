@@ -12,10 +12,11 @@ import gradio as gr
 from fastapi import FastAPI
 from gradio.routes import App
 from pydantic import BaseModel, TypeAdapter
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 
 from bot.adapters.web import view
-from bot.adapters.web.session import Exchange, Session
+from bot.adapters.web.files import PREFIX, KeptFiles
+from bot.adapters.web.session import Exchange, Given, Session
 from bot.adapters.web.talk import LocalDownload, Talk
 from bot.adapters.web.text import say
 from bot.messages import Attachment, Language, Reply, Status
@@ -86,6 +87,7 @@ class Page:
         self._talk = talk
         self._download = download
         self.max_upload_bytes = max_upload_bytes
+        self.files = KeptFiles()
         self._examples = examples
         self._ready = ready
         self._work = work
@@ -288,12 +290,6 @@ class Page:
             yield {self._store: gr.skip()}
             return
         session.open(exchange)
-        if not exchange.target:
-            exchange.apply(
-                Reply("error", say(session.language, "summarise_what"), session.language)
-            )
-            yield {**self._chat(session), self._box: gr.Textbox(value="", **_buttons(session))}
-            return
         yield {**self._chat(session), self._box: gr.Textbox(value="", **_buttons(session))}
         asked = self._talk.request(
             exchange.command,
@@ -301,12 +297,16 @@ class Page:
             tab,
             session.language,
             history=session.history(self._history),
+            options=exchange.options,
         )
         exchange.request = asked.id
         async with aclosing(self._talk.answer(tab, asked)) as batches:
             async for events in batches:
                 for event in events:
                     exchange.apply(event)
+                    for file in event.files if isinstance(event, Reply) else ():
+                        given = Given(name=file.name, address=self.files.keep(file))
+                        exchange.files.append(given.model_copy(update={"about": file.about}))
                 yield self._chat(session)
         session.interrupt()
         yield {**self._chat(session), self._box: gr.Textbox(**_buttons(session))}
@@ -409,6 +409,7 @@ def mount(page: Page, upload_folder: Path) -> FastAPI:
         theme=theme(),
         head=head(),
     )
+    app.router.routes.insert(0, Route(f"{PREFIX}{{key}}/{{name}}", page.files.serve))
     inner = next(route.app for route in app.routes if isinstance(route, Mount))
     assert isinstance(inner, App)  # noqa: S101 - what mounting is for
     inner.uploaded_file_dir = str(upload_folder)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from bot.commands import find
 from bot.messages import (
     Citation,
     Language,
@@ -19,8 +20,6 @@ from bot.messages import (
 
 KEPT = 50
 """Exchanges that a tab keeps."""
-
-_SUMMARISE = ("/summarise", "/summarize", "/总结", "/摘要")
 
 
 class Passage(BaseModel):
@@ -55,13 +54,22 @@ class Sentence(BaseModel):
     numbers: list[int]
 
 
+class Given(BaseModel):
+    """A file that came with an answer."""
+
+    name: str
+    address: str
+    about: str = ""
+
+
 class Exchange(BaseModel):
     """A question and what has come of it so far."""
 
-    command: Literal["ask", "summarise"] = "ask"
+    command: str = "ask"
     question: str
     target: str
     """What the handler gets: the question, or the document to summarise."""
+    options: dict[str, Any] = Field(default_factory=dict)
     outcome: Literal["running", "answer", "refusal", "busy", "error", "stopped"] = "running"
     status: str = ""
     reading: list[Passage] = Field(default_factory=list)
@@ -69,6 +77,7 @@ class Exchange(BaseModel):
     passages: list[Passage] = Field(default_factory=list)
     text: str = ""
     """The whole reply where it has no sentences of its own."""
+    files: list[Given] = Field(default_factory=list)
     request: str = ""
     """The id that a rating names it by."""
     thumb: Literal["", "up", "down"] = ""
@@ -79,11 +88,15 @@ class Exchange(BaseModel):
 
     @classmethod
     def of(cls, typed: str) -> Exchange:
-        """Return the exchange that a typed line opens: a question or `/summarise NAME`."""
+        """Return the exchange that a typed line opens: a question, or a command behind a slash."""
         word, _, rest = typed.partition(" ")
-        if word.lower() in _SUMMARISE:
-            return cls(command="summarise", question=typed, target=rest.strip())
-        return cls(question=typed, target=typed)
+        command = find(word[1:]) if word.startswith("/") else None
+        if command is None:
+            return cls(question=typed, target=typed)
+        text, options = command.typed(rest)
+        if command.name == "help":
+            options["prefix"] = "/"
+        return cls(command=command.handler, question=typed, target=text, options=options)
 
     @property
     def answer(self) -> str:
@@ -108,7 +121,8 @@ class Exchange(BaseModel):
 
     def again(self) -> Exchange:
         """Return the same question, unanswered."""
-        return Exchange(command=self.command, question=self.question, target=self.target)
+        asked = {"command": self.command, "target": self.target, "options": self.options}
+        return Exchange(question=self.question, **asked)
 
     def apply(self, event: ReplyEvent) -> None:
         """Take in one event of the reply."""

@@ -25,7 +25,7 @@ TEXT: dict[Language, dict[str, str]] = {
         "examples": "For example",
         "ask": "Ask about your documents",
         "hint": "Enter sends, Shift + Enter starts a new line. "
-        "/summarise NAME summarises a document.",
+        "/summarise NAME summarises a document, /help lists the commands.",
         "send": "Send",
         "stop": "Stop",
         "regenerate": "Regenerate",
@@ -48,8 +48,6 @@ TEXT: dict[Language, dict[str, str]] = {
         "error": "That didn't work",
         "stopped": "Stopped",
         "broken": "Something went wrong on our side. Please try again.",
-        "summarise_what": "Say which document: /summarise NAME, with a name from the list of "
-        "documents.",
         # The documents
         "add": "Add documents",
         "add_more": "or drop them here · up to {limit} each",
@@ -99,7 +97,7 @@ TEXT: dict[Language, dict[str, str]] = {
         "welcome_more": "回答出自团队的文档，每句话都附有所依据的原文。",
         "examples": "例如",
         "ask": "就文档提问",
-        "hint": "回车发送，Shift + 回车换行。输入“/总结 文档名”可总结一份文档。",
+        "hint": "回车发送，Shift + 回车换行。“/总结 文档名”总结一份文档，“/帮助”列出所有命令。",
         "send": "发送",
         "stop": "停止",
         "regenerate": "重新生成",
@@ -122,7 +120,6 @@ TEXT: dict[Language, dict[str, str]] = {
         "error": "没有成功",
         "stopped": "已停止",
         "broken": "我们这边出了问题，请再试一次。",
-        "summarise_what": "请写明文档：/总结 文档名，名称见文档列表。",
         "add": "添加文档",
         "add_more": "或拖放到这里 · 每份不超过 {limit}",
         "too_large": "{name}：超过 {limit}，没有发送。",

@@ -9,6 +9,7 @@ from itertools import groupby
 from typing import Any
 from urllib.parse import urlencode
 
+from bot.adapters.web.files import PREFIX
 from bot.adapters.web.session import Exchange, Passage, Session
 from bot.adapters.web.text import PARTS, TEXT, count, say, size
 from bot.messages import Language
@@ -135,6 +136,7 @@ def _exchange(language: Language, exchange: Exchange, index: int, last: bool) ->
         f'<p class="label">{label}</p>'
         f'<div class="answer">{_answer(language, exchange, index)}</div>'
         f'<p class="status" role="status">{_status(language, exchange)}</p>'
+        f'<div class="files">{_files(exchange)}</div>'
         f'<div class="sources">{_sources(language, exchange, index)}</div>'
         f'<div class="passages">{_passages(language, exchange, index)}</div>'
         f'<div class="tools">{_tools(language, exchange, last)}</div></article>'
@@ -166,6 +168,21 @@ def _status(language: Language, exchange: Exchange) -> str:
         listed = ("、" if language == "zh" else ", ").join(places)
         return escape(say(language, "reading_sources", sources=listed))
     return escape(exchange.status or say(language, "thinking"))
+
+
+def _files(exchange: Exchange) -> str:
+    """Return the files that came along: a picture as such, all to be saved."""
+    return "".join(
+        (
+            f'<img src="{escape(file.address)}" alt="{escape(file.about)}">'
+            if file.name.endswith(".png")
+            else ""
+        )
+        + f'<a href="{escape(file.address)}" download="{escape(file.name)}">'
+        f"{escape(file.name)}</a>"
+        for file in exchange.files
+        if file.address.startswith(PREFIX)
+    )
 
 
 def _sources(language: Language, exchange: Exchange, index: int) -> str:

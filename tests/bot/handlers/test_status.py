@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from bot.app import App
-from bot.phrases import PHRASES
+from bot.commands import COMMANDS
 from rag.errors import ModelMissing
 from tests.bot.fakes import FakeEmbeddings, request
 from tests.bot.handlers.conftest import Ask, Send
@@ -35,21 +35,21 @@ async def test_status_opens_nothing_and_tells_what_is_broken(
         assert "doctor" in reply.text
 
 
-async def test_help_lists_the_commands_that_work_here(bot: App, ask: Ask) -> None:
+async def test_help_lists_the_commands_as_they_are_written_here(bot: App, ask: Ask) -> None:
     for language in ("en", "zh"):
         _, reply = await ask(request("", "help", language=language))
-        for command in ("ask", "search", "summarise", "sources", "forget", "status", "help"):
-            assert f"`{command}`" in reply.text
-        assert "`rate`" not in reply.text
-    written = {"ask": "/ask QUESTION", "forget": "/glm forget NAME"}
-    _, reply = await ask(request("", "help", options={"commands": written}))
-    assert "`/ask QUESTION`" in reply.text
-    assert "`/glm forget NAME`" in reply.text
-    assert "summary" not in reply.text
+        for command in COMMANDS:
+            assert f"`{command.name}" in reply.text
+            assert command.about[language == "zh"] in reply.text
+    _, reply = await ask(request("", "help", options={"prefix": "/glm "}))
+    assert "`/glm forget DOCUMENT`" in reply.text
 
 
-def test_every_capability_is_explained_or_is_none_to_be_typed(bot: App) -> None:
-    pressed, of_the_command_line = {"rate", "open", "case"}, {"backup", "restore"}
-    for command in bot.dispatcher._handlers:
-        is_typed = command not in pressed | of_the_command_line
-        assert (f"help_{command}" in PHRASES) is is_typed
+def test_every_command_has_its_handler_and_what_has_none_is_pressed_or_typed_elsewhere(
+    bot: App,
+) -> None:
+    pressed = {"rate", "open", "picture", "case", "recall"}
+    of_the_command_line = {"backup", "restore"}
+    of_files = {"upload", "remember"}
+    declared = {command.handler for command in COMMANDS}
+    assert set(bot.dispatcher._handlers) == declared | pressed | of_the_command_line | of_files

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from playwright.async_api import BrowserContext, Page, expect
 
 from bot.adapters.web import Work
@@ -109,6 +111,19 @@ async def test_a_document_is_summarised_by_button_and_by_command(page: Page, bot
     await outcome(page, "answer", 2)
     asked = [request.text for request in bot.handle.asked("summarise")]
     assert asked == ["id-handbook.pdf", "团队约定.docx"]
-    await ask(page, "/summarise")
-    await outcome(page, "error")
-    assert len(bot.handle.asked("summarise")) == 2
+    await ask(page, "/总结 团队约定.docx 篇幅=短")
+    await outcome(page, "answer", 3)
+    assert bot.handle.asked("summarise")[-1].options == {"length": "short"}
+
+
+async def test_a_file_and_a_picture_come_with_an_answer(page: Page, bot: Bot) -> None:
+    await ask(page, "/compare handbook.pdf; 团队约定.docx")
+    await outcome(page, "answer")
+    assert [each.text for each in bot.handle.asked("compare")] == ["handbook.pdf; 团队约定.docx"]
+    async with page.expect_download() as saving:
+        await page.get_by_role("link", name="days.csv").click()
+    saved = await (await saving.value).path()
+    assert await asyncio.to_thread(saved.read_bytes) == b"name,days\n"
+    picture = page.get_by_role("img", name="Days a year")
+    await expect(picture).to_be_visible()
+    assert await picture.evaluate("image => image.naturalWidth") == 1

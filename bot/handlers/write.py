@@ -1,0 +1,84 @@
+"""Write texts for people: an outline, an announcement, a letter, a report, a template of theirs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+
+from bot.drafting import Templates
+from bot.handlers.citing import replies
+from bot.handlers.keeping import Keeping
+from bot.handlers.opening import opening
+from bot.loading import Loading
+from bot.messages import Language, Reply, ReplyEvent, Request, Status
+from bot.phrases import say
+from rag.audience import Audience
+from rag.drafts import Drafts
+from rag.pipeline import RagPipeline
+
+_DEFAULT = "outline"
+
+
+class Write:
+    """Handles `write`: `request.text` says what, `options["template"]` after which template.
+
+    With `options["facts"]` "documents", it rests on passages of the team's documents, which are
+    cited, and refuses where there are none.
+    """
+
+    command = "write"
+
+    def __init__(
+        self,
+        drafts: Drafts,
+        pipeline: RagPipeline,
+        templates: Templates,
+        keeping: Keeping,
+        *,
+        model: str,
+        needs: Sequence[Loading],
+    ) -> None:
+        self._drafts = drafts
+        self._pipeline = pipeline
+        self._templates = templates
+        self._keeping = keeping
+        self._model = model
+        self._needs = needs
+
+    def uses_chat_model(self, request: Request) -> bool:
+        """Return True."""
+        return True
+
+    async def handle(
+        self, request: Request, language: Language
+    ) -> AsyncGenerator[ReplyEvent, None]:
+        """Yield the text's sentences, those that rest on documents with their passages."""
+        brief = request.text.strip()
+        if not brief:
+            yield Reply("error", say(language, "no_brief"), language)
+            return
+        name = str(request.options.get("template") or _DEFAULT)
+        template = await asyncio.to_thread(self._templates.text, name, language)
+        if template is None:
+            known = ", ".join(await asyncio.to_thread(self._templates.names))
+            text = say(language, "no_template", name=name, known=known)
+            yield Reply("error", text, language)
+            return
+        async for status in opening(self._needs, language):
+            yield status
+        audience = Audience.of(request.audience)
+        facts = []
+        if request.options.get("facts") == "documents":
+            yield Status(say(language, "searching"))
+            found = await asyncio.to_thread(self._pipeline.retrieve, brief, audience)
+            facts = [hit.passage for hit in found.hits]
+            if not facts or self._pipeline.is_hopeless(found):
+                yield Reply("refusal", say(language, "no_facts"), language, model=self._model)
+                return
+        stream = self._drafts.draft(brief, template, facts, audience, language)
+        async with aclosing(replies(stream, language, self._model)) as events:
+            async for event in events:
+                if isinstance(event, Reply):
+                    await self._keeping.keep(request, {fact.document for fact in facts}, event)
+                yield event

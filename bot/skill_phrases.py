@@ -1,0 +1,109 @@
+"""What the bot says while it works on a skill, in English and Chinese."""
+
+from __future__ import annotations
+
+SKILL_PHRASES: dict[str, tuple[str, str]] = {
+    # Table questions
+    "choosing_table": ("Looking for the table …", "正在查找表格……"),
+    "writing_query": ("{table}: writing the query …", "{table}：正在编写查询……"),
+    "querying": ("Computing …", "正在计算……"),
+    "sheet_of": ("{document}, sheet “{sheet}”", "{document} 的工作表“{sheet}”"),
+    "table_value": ("The answer is {value}.", "答案是 {value}。"),
+    "table_list": ("{count}: {values}.", "共 {count}：{values}。"),
+    "table_many": ("Found {count}:", "共找到 {count}："),
+    "first_rows": ("the first {n} rows", "前 {n} 行"),
+    "table_rests_on": (
+        "Computed from {count} of {rows} of {table}.",
+        "根据 {table} 的 {count} 行（共 {rows}）计算。",
+    ),
+    "table_computed": ("Computed from {table}, {rows}.", "根据 {table}（共 {rows}）计算。"),
+    "table_totals": (
+        " Rows that add up others ({n}) were left out.",
+        "合计行（{n} 行）未计入。",
+    ),
+    "chart_about": ("A chart of {what}", "{what}的图表"),
+    "table_no_tables": (
+        "I find no sheet here that fits this question. Name one, or send a CSV or Excel file.",
+        "我在这里找不到与问题相关的表格。请指明表格，或发送 CSV 或 Excel 文件。",
+    ),
+    "table_no_document": (
+        "That document has no table that I can compute with: it takes CSV, Excel or ODS.",
+        "这份文档中没有可以计算的表格：请使用 CSV、Excel 或 ODS 文件。",
+    ),
+    "table_unreadable": (
+        "The sheet can't be read just now: it may have changed. Please ask again in a minute.",
+        "现在无法读取这个表格：它可能刚刚有改动。请过一分钟再问。",
+    ),
+    "table_no_query": (
+        "I can't put that question to {table}. Please name its columns.",
+        "我无法用这个问题查询 {table}。请说明要用哪些列。",
+    ),
+    "table_failed": (
+        "I can't compute that from {table}: the query doesn't fit it. Please name its columns.",
+        "无法用 {table} 计算：查询与表格不符。请说明要用哪些列。",
+    ),
+    "table_slow": (
+        "Computing that from {table} takes too long. Please ask more narrowly.",
+        "用 {table} 计算所需时间太长，请把问题问得更具体。",
+    ),
+    "table_empty": (
+        "No row of {table} fits that. This is what I looked for:",
+        "{table} 中没有符合条件的行。我的查询是：",
+    ),
+    "read_partly": (
+        "(This rests on {read} of {of} parts, spread evenly over the text.)",
+        "（以上依据全文 {of} 个部分中均匀选取的 {read} 个。）",
+    ),
+    # Texts: what is lacking, what is being done, what came of it
+    "no_brief": (
+        "Say what I shall write: about what, for whom.",
+        "请说明要写什么：内容是什么，写给谁。",
+    ),
+    "no_template": (
+        "There is no template “{name}”. There are: {known}.",
+        "没有名为“{name}”的模板。现有模板：{known}。",
+    ),
+    "no_facts": (
+        "I find nothing about that in the documents, so I write nothing from them.",
+        "我在文档中找不到相关内容，因此没有依据文档来写。",
+    ),
+    "no_text_given": (
+        "Give me the text itself, or the name of a document.",
+        "请给出文字内容，或文档名称。",
+    ),
+    "clearer": ("clearer and shorter", "更清楚、更简短"),
+    "no_fields": (
+        'Say what to look for: fields="name, due date", or a JSON Schema. ({detail})',
+        "请说明要提取什么：fields=“姓名，截止日期”，或一个 JSON Schema。（{detail}）",
+    ),
+    "extracting": ("Reading {name} …", "正在阅读{name}……"),
+    "extracted_from": ("**{name}**", "**{name}**："),
+    "extracted_more": ("The file has the others.", "其余见文件。"),
+    "extracted_file": ("extracted", "提取结果"),
+    "not_extracted": (
+        "the model wrote nothing that fits: name fewer fields, or simpler ones",
+        "模型没有写出符合要求的内容：请减少字段，或换成更简单的字段",
+    ),
+    "not_verbatim": (" (not in the text word for word)", "（原文没有这样的字句）"),
+    "value": ("value", "值"),
+    "column_document": ("document", "文档"),
+    "column_unsure": ("not in the text", "原文未见"),
+    "name_several": (
+        "Name at least two documents, with a semicolon between them.",
+        "请至少写出两份文档，用分号隔开。",
+    ),
+    "since_unclear": (
+        "“{given}” is no time that I understand: write 2h, 3d, yesterday, Monday or 2026-11-20.",
+        "我不明白“{given}”是什么时间，请写成 2小时、3天、昨天、周一 或 2026-11-20。",
+    ),
+    "no_channel": (
+        "There is nothing here that I may read back for you: use this in a channel of Slack or "
+        "Discord whose history you may read.",
+        "这里没有我能替你回顾的内容，请在你可以查看历史消息的 Slack 或 Discord 频道中使用。",
+    ),
+    "not_in_channel": (
+        "I can't read what was said here: invite me, and let me read the channel's history.",
+        "我读不到这里的消息，请邀请我加入，并允许我读取频道历史。",
+    ),
+    "nothing_said": ("Nothing was said here since then.", "从那时起这里没有人说过话。"),
+}

@@ -1,0 +1,42 @@
+"""Every skill behind its contract."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.contracts.skill import Skill, SkillContract
+
+NAME = "laptops.md"
+LAPTOPS = "# Laptops\n\nA lost laptop is reported to security within one hour.\n"
+SAYS = "A lost laptop is reported within one hour."
+SKILLS = [
+    Skill("summarise", NAME, LAPTOPS, text=NAME, says=SAYS),
+    Skill("compare", NAME, LAPTOPS, text=f"{NAME}; {NAME}", says=SAYS),
+    Skill("missed", NAME, LAPTOPS, text="2h", says=SAYS, names=False, comes_along=True),
+    Skill(
+        "write",
+        NAME,
+        LAPTOPS,
+        text="A note about lost laptops",
+        says=SAYS,
+        options={"facts": "documents", "template": "email"},
+        names=False,
+    ),
+    Skill("translate", NAME, LAPTOPS, text=NAME, says="笔记本电脑丢失须报告。", names=False),
+    Skill("rewrite", NAME, LAPTOPS, text=NAME, says=SAYS, names=False),
+    Skill(
+        "extract",
+        NAME,
+        LAPTOPS,
+        text=NAME,
+        says='{"what": "lost laptop", "to whom": "security"}',
+        options={"fields": "what, to whom"},
+    ),
+]
+
+
+class TestSkill(SkillContract):
+    @pytest.fixture(params=SKILLS, ids=lambda skill: skill.command)
+    def skill(self, request: pytest.FixtureRequest) -> Skill:
+        skill: Skill = request.param
+        return skill
