@@ -104,7 +104,8 @@ class _Claim:
     words: Mapping[int, float]
     numbers: Sequence[Number]
     names: Collection[str]
-    negated: bool
+    clauses: Sequence[tuple[frozenset[int], bool]]
+    """Of each of its clauses, which of the words it has and whether it denies."""
     echo: bool
     """Whether it says nothing that the question didn't say."""
 
@@ -161,7 +162,9 @@ class Proof:
             return Checked()
         checked = self._by_words(claim)
         across = [s for s in self._sources if s.passage.language != language_of(sentence)]
-        if checked.supported or not across:
+        # Where its words stand in its own language, what contradicts it there decides.
+        contradicted = bool(claim.words) and checked.support >= _ENOUGH_WORDS
+        if checked.supported or contradicted or not across:
             return checked
         meant = self._by_meaning(sentence, claim, across)
         return meant if meant.supported else max(checked, meant, key=lambda one: one.support)
@@ -189,11 +192,12 @@ class Proof:
         stated = numbers(sentence, certain=True)
         called = names(sentence)
         echo = not new and bool(said)
+        words = said if echo else new
         return _Claim(
-            words={term: self._weight(term) for term in (said if echo else new)},
+            words={term: self._weight(term) for term in words},
             numbers=stated,
             names=called,
-            negated=negated(sentence),
+            clauses=[(own & words, denied) for own, denied in _clauses(sentence)],
             echo=echo,
         )
 
@@ -229,17 +233,19 @@ class Proof:
         )
 
     def _same_polarity(self, claim: _Claim, windows: Sequence[_Window]) -> bool:
-        """Tell whether sentence and sources both deny, or neither does."""
-        if not claim.negated and self._question is not None and negated(self._question):
+        """Tell whether, clause by clause, sentence and sources both deny, or neither does."""
+        denies = any(denied for _, denied in claim.clauses)
+        if not denies and self._question is not None and negated(self._question):
             return True  # "What isn't paid?" is answered without a "not"
-        clauses = [clause for window in windows for clause in _CLAUSE.split(window.text)]
-        shared = [len(claim.words.keys() & _weighty(clause)) for clause in clauses]
-        most = max(shared)
-        # What the sentence repeats: there the "not" has to be, or not.
-        repeated = [c for c, words in zip(clauses, shared, strict=True) if words == most]
-        if claim.negated:
-            return any(map(negated, repeated))
-        return most < _REPEATED or not any(map(negated, repeated))
+        written = [clause for window in windows for clause in _clauses(window.text)]
+        for words, denied in claim.clauses:
+            shared = [len(words & others) for others, _ in written]
+            most = max(shared)
+            # What the clause repeats: there the "not" has to be, or not.
+            repeated = [no for (_, no), count in zip(written, shared, strict=True) if count == most]
+            if denied != any(repeated) and (denied or most >= _REPEATED):
+                return False
+        return True
 
     def _is_about_the_question(self, window: _Window) -> bool:
         """Tell whether what is cited has to do with what was asked, by its words or its meaning."""
@@ -262,7 +268,7 @@ class Proof:
             standing = float((everything.max() - usual.mean()) / max(float(usual.std()), 1e-6))
         # How a name is written in the other script nobody can tell; a code is the same in both.
         written = [n for n in claim.names if language_of(sentence) == "zh" or re.search(r"\d", n)]
-        claim = _Claim({}, claim.numbers, written, claim.negated, echo=False)
+        claim = _Claim({}, claim.numbers, written, (), echo=False)
         near = [
             window
             for window in self._windows
@@ -282,6 +288,11 @@ class Proof:
 
 def _cited(windows: Sequence[_Window]) -> tuple[Citation, ...]:
     return tuple(dict.fromkeys(window.cite() for window in windows))
+
+
+def _clauses(text: str) -> list[tuple[frozenset[int], bool]]:
+    """Return the weighty terms of each clause of a text, and whether it denies."""
+    return [(_weighty(clause), negated(clause)) for clause in _CLAUSE.split(text)]
 
 
 def _weighty(text: str) -> frozenset[int]:

@@ -73,7 +73,7 @@ async def test_a_follow_up_is_about_the_turns_that_the_config_keeps(app: App) ->
 
     alone = await answered(3, ())
     forgetful = await answered(0, EARLIER)
-    assert (forgetful.outcome, forgetful.text) == (alone.outcome, alone.text)
+    assert (forgetful.outcome, forgetful.citations) == (alone.outcome, alone.citations)
     for turns in (1, 3):
         reply = await answered(turns, EARLIER)
         assert {citation.document for citation in reply.citations} == {"desk.md"}

@@ -229,3 +229,24 @@ def test_without_sources_nothing_is_supported_or_quoted() -> None:
 
 def test_a_source_without_sentences_does_not_hide_the_others() -> None:
     assert cited(proof("", "Leave is 25 days.").check("Leave is 25 days.")) == [2]
+
+
+TYPHOON = "市气象台发布台风橙色预警时，所有人在家办公，不必请假。解除后次日恢复到岗。"
+
+
+def test_each_clause_is_denied_where_its_source_denies_it() -> None:
+    judge = proof(TYPHOON, "Trains leave at noon.", question="台风橙色预警的时候怎么上班？")
+    assert cited(judge.check("台风橙色预警时，所有人在家办公，不必请假。")) == [1]
+    assert not judge.check("台风橙色预警时，所有人不在家办公，不必请假。").supported
+
+
+def test_what_its_own_language_contradicts_is_not_proven_in_another() -> None:
+    embeddings = Topics(("二十五", "25", "leave"), ("roof",))
+    judge = proof(
+        "团队成员每年有二十五天年假。",
+        "Leave is 26 days. The roof is red. A roof. No roof. My roof. Roofs.",
+        question="年假有几天？",
+        embeddings=embeddings,
+    )
+    assert cited(judge.check("团队成员每年有 25 天年假。")) == [1]
+    assert not judge.check("团队成员每年有 26 天年假。").supported
