@@ -49,7 +49,7 @@ class Bot:
         self.data = folder / "data"
         self.watched = folder / "watched"
         self.watched.mkdir(parents=True)
-        (self.watched / "facts.md").write_text("# Facts\n\nEvery answer is yes.\n", "utf-8")
+        (self.watched / "facts.md").write_text("The canary sings at noon.\n", "utf-8")
         config: dict[str, Any] = {
             "chat_model": "chat",
             "embedding_model": "embedder",
@@ -237,7 +237,7 @@ def play() -> None:
             return len(text) // 4 + 1
 
     class Chat(BaseChatModel):
-        """Does what the question says; else it says that the answer is yes."""
+        """Does what the question says; else it says when the canary sings."""
 
         context_window: int = 4096
 
@@ -303,19 +303,19 @@ async def script(prompt: str) -> AsyncIterator[str | None]:
                 await asyncio.sleep(0.05)
         case ["sentences", count]:
             for _ in range(int(count)):
-                yield "Every answer is yes. "
+                yield "The canary sings at noon. "
                 await asyncio.sleep(0.2)
         case ["endless"]:
             while True:
                 yield "It goes on. "
                 await asyncio.sleep(0)
         case ["break"]:
-            yield "Every answer is yes. But"
+            yield "The canary sings at noon. But"
             yield None
         case ["slow", seconds]:
             await asyncio.sleep(float(seconds))
-    yield "Every answer "
-    yield "is yes."
+    yield "The canary "
+    yield "sings at noon."
 
 
 def told(what: str) -> str:

@@ -18,7 +18,7 @@ from tests.reliability.rows import FULL, cases
 from tests.reliability.test_slack_once import UNLIMITED, environment, one_each, start
 
 BUSY = re.compile(r"as I can right now|busy right now|a lot at once|asks a lot")
-DONE = re.compile(r"answer is yes|facts-\S+: .*(ready|already known)")
+DONE = re.compile(r"sings at noon|facts-\S+: .*(ready|already known)")
 WAITING = 16 if FULL else 4
 LEARNING = 2 + 100
 """Files that are read at once, and that may wait."""

@@ -70,7 +70,7 @@ def twins(slack: SlackDouble, text: str, **where: Any) -> list[dict[str, Any]]:
 def answers(slack: SlackDouble, ts: str | None) -> list[Message]:
     """Return the whole answers in a question's thread, or outside of any."""
     said = slack.in_thread(ts)
-    return [m for m in said if not m.streaming and "answer is yes" in m.markdown + m.text]
+    return [m for m in said if not m.streaming and "sings at noon" in m.markdown + m.text]
 
 
 async def one_each(slack: SlackDouble, asked: list[str]) -> None:
@@ -204,7 +204,7 @@ def seen(slack: SlackDouble, question: str) -> list[int]:
     """Return how many answers to a question one person saw, and how often they were told that one
     may be missing."""
     said = [each["text"] for each in slack.responses if question in str(each.get("blocks"))]
-    return [sum(words in text for text in said) for words in ("answer is yes", "interrupted")]
+    return [sum(words in text for text in said) for words in ("sings at noon", "interrupted")]
 
 
 async def test_a_private_answer_is_shared_after_a_kill(nursery: Nursery, tmp_path: Path) -> None:
