@@ -167,13 +167,12 @@ class Retriever:
             for language in LANGUAGES
             if len(background := self._background(audience, language, generation))
         }
-        near, passages = self._candidates(vector, rarities, audience, usual, generation)
+        near, worded, passages = self._candidates(vector, rarities, audience, usual, generation)
         rows = [row for row in near if passages[row].document_id not in self.hidden]
         if not rows:
             return Retrieval((), 0.0, rarities)
         cosines = np.array([near[row] for row in rows], np.float64)
-        texts = ((row, embedded_text(passages[row].section, passages[row].text)) for row in rows)
-        keywords = self._scores.of(texts, rarities)
+        keywords = self._keywords([passages[row] for row in rows], worded, rarities)
         languages = [passages[row].language for row in rows]
         asked = language_of(query)
         scores = _fuse(
@@ -202,6 +201,21 @@ class Retriever:
         rescored = [Hit(hit.passage, score) for score, hit in scored]
         return tuple(sorted(rescored, key=lambda hit: -hit.score))
 
+    def _keywords(
+        self,
+        passages: Sequence[Passage],
+        worded: Mapping[str, float],
+        rarities: Mapping[int, float],
+    ) -> npt.NDArray[np.float64]:
+        """Return every candidate's BM25 score, also of what only its meaning found."""
+        known = dict(worded)
+        if len(worded) == CANDIDATES:  # else nothing further has any of the words
+            rest = [passage for passage in passages if passage.row_id not in worded]
+            texts = ((p.row_id, embedded_text(p.section, p.text)) for p in rest)
+            scored = zip(rest, self._scores.of(texts, rarities), strict=True)
+            known |= {passage.row_id: float(score) for passage, score in scored}
+        return np.array([known.get(passage.row_id, 0.0) for passage in passages], np.float64)
+
     def _candidates(
         self,
         vector: npt.NDArray[np.float32],
@@ -209,16 +223,19 @@ class Retriever:
         audience: Audience,
         languages: Collection[Language],
         generation: int,
-    ) -> tuple[dict[str, float], dict[str, Passage]]:
-        """Return the cosines and the passages of what the searches found, by row id."""
+    ) -> tuple[dict[str, float], dict[str, float], dict[str, Passage]]:
+        """Return cosines, scores and passages of what the searches found, by row id.
+
+        What only its meaning found has no score, and all have a cosine.
+        """
         for _ in range(_ATTEMPTS):
             near: dict[str, float] = {}
             for language in languages:
                 near |= self._index.search_dense(
                     vector.tolist(), audience.scopes, CANDIDATES, language=language
                 )
-            worded = self._index.search_sparse(rarities, audience.scopes, CANDIDATES)
-            rows = list(near | dict(worded))
+            worded = dict(self._index.search_sparse(rarities, audience.scopes, CANDIDATES))
+            rows = list(near | worded)
             found = self._records.candidates(rows, audience, self._embedder_key)
             passages = {row: passage for row, (passage, _) in found.items()}
             # What only the keywords found is compared here, so that both scores are exact.
@@ -234,7 +251,7 @@ class Retriever:
             for row, cosine in near.items()
             if row in passages and passages[row].language in languages
         }
-        return live, passages
+        return live, worded, passages
 
     def _background(
         self, audience: Audience, language: Language, generation: int
