@@ -79,8 +79,9 @@ def _answer(descriptor: int, name: str, memory: int, answers: BinaryIO) -> dict[
                 continue
             parts.append([None, part.page, part.section])
             pixels = base64.b64encode(zlib.compress(part.pixels, 1)).decode()
-            size = {"width": part.width, "height": part.height}
-            answers.write(_line({"raster": {**size, "pixels": pixels, "inside": part.inside}}))
+            told = {"width": part.width, "height": part.height, "pixels": pixels}
+            told |= {"inside": part.inside, "instead": part.instead}
+            answers.write(_line({"raster": told}))
             answers.flush()
     except Exception as error:
         return _refusal(error, memory)

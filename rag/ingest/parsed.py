@@ -32,6 +32,8 @@ class Raster:
     """Grey values, row by row: `width * height` of them."""
     inside: bool = False
     """Whether it stands in a text that is worth having without it."""
+    instead: str = ""
+    """What somebody read from it before, maybe badly: the better reading is taken."""
 
 
 @dataclass(frozen=True)

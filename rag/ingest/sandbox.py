@@ -19,6 +19,7 @@ from typing import Any
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.child import OUT_OF_MEMORY
+from rag.ingest.legible import better
 from rag.ingest.loaders.kinds import VERSION
 from rag.ingest.ocr import Ocr
 from rag.ingest.parsed import Grid, Parsed, Raster, Segment
@@ -257,14 +258,15 @@ class _Child:
     def _look(self, raster: Raster) -> str:
         """Return a picture's text; after one that can't be read, a text's others have none."""
         if raster.inside and self._blind:
-            return ""
+            return raster.instead
         try:
-            return self._read(raster)
+            seen = self._read(raster)
+            return better(raster.instead, seen) if raster.instead else seen
         except DocumentError:
             if not raster.inside:
                 raise
             self._blind = True
-            return ""
+            return raster.instead
 
     def _line(self, deadline: float) -> bytes | None:
         assert self._process.stdout is not None  # noqa: S101 - we asked for a pipe
@@ -329,7 +331,8 @@ def _raster(told: Any) -> Raster:
     pixels = opened.decompress(b64decode(told["pixels"], validate=True), width * height)
     if len(pixels) != width * height:
         raise ValueError("a picture without its pixels")
-    return Raster(None, None, width, height, pixels, inside=told["inside"] is True)
+    instead = str(told.get("instead", ""))
+    return Raster(None, None, width, height, pixels, told["inside"] is True, instead)
 
 
 def _outcome(answer: Any, seen: Sequence[str]) -> Outcome:

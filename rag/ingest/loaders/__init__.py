@@ -70,6 +70,8 @@ class Reading:
                 if meta["inside"]:
                     inside += 1
                     if inside > MAX_SCANS:
+                        if meta["instead"]:
+                            yield Segment(meta["instead"], meta["page"], section)
                         continue
                 else:
                     scans += 1
@@ -77,7 +79,8 @@ class Reading:
                     raise DocumentError(DocumentCode.TOO_LARGE, f"more than {MAX_SCANS} scans")
                 found = True
                 width, height, pixels = raster
-                yield Raster(meta["page"], section, width, height, pixels, meta["inside"])
+                told = meta["inside"], meta["instead"]
+                yield Raster(meta["page"], section, width, height, pixels, *told)
             elif text := clean(document.page_content).strip():
                 characters += len(text)
                 if characters > self._max_characters:
@@ -92,7 +95,11 @@ class Reading:
 def parse(data: bytes, name: str, *, max_characters: int = MAX_CHARACTERS) -> Parsed:
     """Return the text that a file has without reading its pictures; raise `DocumentError`."""
     reading = Reading(data, name, max_characters=max_characters)
-    segments = tuple(part for part in reading if isinstance(part, Segment))
+    parts = (
+        part if isinstance(part, Segment) else Segment(part.instead, part.page, part.section)
+        for part in reading
+    )
+    segments = tuple(part for part in parts if part.text)
     if not segments:
         raise DocumentError(DocumentCode.NO_TEXT, "nothing but pictures")
     return Parsed(segments, reading.pages)

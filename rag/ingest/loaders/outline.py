@@ -65,13 +65,15 @@ def picture(
     section: str | None = None,
     pages: int | None = None,
     inside: bool = False,
+    instead: str = "",
 ) -> Document:
     """Return a Document for a picture to be read: its width, its height and its grey values.
 
-    `inside` says that it stands in a text that is worth having without it.
+    `inside` says that it stands in a text that is worth having without it, `instead` is what
+    somebody read from it before.
     """
     made = document("", page=page, section=section, pages=pages)
-    made.metadata |= {"raster": raster, "inside": inside}
+    made.metadata |= {"raster": raster, "inside": inside, "instead": instead}
     return made
 
 

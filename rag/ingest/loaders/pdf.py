@@ -15,6 +15,7 @@ from langchain_core.documents import Document
 from langchain_core.documents.base import Blob
 
 from rag.errors import DocumentCode, DocumentError
+from rag.ingest.legible import is_doubtful
 from rag.ingest.loaders.archives import Attachments
 from rag.ingest.loaders.limits import MAX_PAGES
 from rag.ingest.loaders.outline import Outline, clean, flow, picture, placed
@@ -30,6 +31,7 @@ _FEW = 24  # characters: a scan's page number or stamp is no text layer
 _UNKNOWN = re.compile("[\ufffd\ue000-\uf8ff]")
 _MAX_UNKNOWN_SHARE = 0.3
 _SCANNED_SHARE = 0.3
+_WHOLE_SHARE = 0.8
 _SCAN_DPI = 200
 _SCAN_SIDE = 3_300
 _SAME_LINE = 3.0  # points between the lines of a table that goes on
@@ -132,8 +134,11 @@ def _page(
         page.close()
     parts: list[Document] = []
     if scan is not None:
-        parts.append(picture(scan, section=outline.section))
-        pieces = pieces if _is_known(text) else []
+        again = is_doubtful(text)
+        parts.append(
+            picture(scan, section=outline.section, inside=again, instead=text if again else "")
+        )
+        pieces = pieces if _is_known(text) and not again else []
     waiting = [(level, title) for level, title in marks if title]
     first = True
     for piece in pieces:
@@ -226,9 +231,13 @@ def _scan(page: pdfium.PdfPage, text: str) -> Grey | None:
     """Return the page as a picture if that shows what its text layer lacks."""
     letters = _letter_count(text)
     width, height = page.get_size()
-    if min(width, height) < 1 or (letters >= _FEW and _is_known(text)):
+    if min(width, height) < 1:
         return None
-    if letters and _is_known(text) and _pictured(page) < _SCANNED_SHARE * width * height:
+    if letters >= _FEW and _is_known(text):
+        # Who made a searchable file of a scan may have misread it.
+        if not is_doubtful(text) or _pictured(page) < _WHOLE_SHARE * width * height:
+            return None
+    elif letters and _is_known(text) and _pictured(page) < _SCANNED_SHARE * width * height:
         return None
     scale = min(_SCAN_DPI / 72, _SCAN_SIDE / max(width, height))
     bitmap = page.render(scale=scale, grayscale=True)
