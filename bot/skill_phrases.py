@@ -46,6 +46,7 @@ SKILL_PHRASES: dict[str, tuple[str, str]] = {
         "Computing that from {table} takes too long. Please ask more narrowly.",
         "用 {table} 计算所需时间太长，请把问题问得更具体。",
     ),
+    "table_not_there": ("No column of {table} says that.", "{table} 中没有相关的列。"),
     "table_empty": (
         "No row of {table} fits that. This is what I looked for:",
         "{table} 中没有符合条件的行。我的查询是：",

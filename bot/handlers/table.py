@@ -17,6 +17,7 @@ from rag.tables.answering import Answered, Chosen, Querying, TableQuestions, Una
 from rag.tables.cells import Value
 from rag.tables.chart import chart_of, drawn
 from rag.tables.database import Rows
+from rag.tables.reading import UNIT
 from rag.tables.table import Table
 
 _SHOWN_ROWS = 10
@@ -92,6 +93,8 @@ class AskTable:
             count = result.basis.count or 0
             values = {"table": place, "rows": of, "count": f"{count:,}"}
             parts.append(say(language, "table_rests_on", **values))
+        if units := [title for title in table.titles if UNIT.search(title)]:
+            parts[-1] += f" ({units[0]})"
         if table.totals:
             parts[-1] += say(language, "table_totals", n=table.totals)
         if result.basis is not None and result.basis.rows != result.found.rows:

@@ -38,9 +38,12 @@ _RANK = 0.02
 # Texts in the question's own language look nearer whatever they say.
 _ACROSS = 0.04
 _MAX_TOKENS = 200
+_NOT_THERE = re.compile(r"SELECT\s+NULL\b", re.IGNORECASE)
 _END = re.compile(r";|SELECT.*```", re.DOTALL | re.IGNORECASE)
 
-Reason = Literal["no_tables", "no_document", "unreadable", "no_query", "failed", "slow", "empty"]
+Reason = Literal[
+    "no_tables", "no_document", "unreadable", "no_query", "failed", "slow", "empty", "not_there"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,8 @@ class TableQuestions:
                 messages = repair_prompt(messages, sql, str(error))
                 continue
             if not any(value is not None for row in result.found.rows for value in row):
-                yield Unanswered("empty", chosen, sql)
+                asked = bool(_NOT_THERE.search(sql))
+                yield Unanswered("not_there" if asked else "empty", chosen, "" if asked else sql)
                 return
             passage = await asyncio.to_thread(self._passage, chosen, result, audience)
             yield Answered(chosen, sql, result, passage)

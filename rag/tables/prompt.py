@@ -17,11 +17,17 @@ _SYSTEM = """\
 You write SQL for DuckDB. You get tables and a question, and answer with one SELECT statement.
 - Use only the tables and columns that are given; their comments show values.
 - Rows that add up others are left out of the tables: add up yourself.
+- count(*) counts rows; what a column counts already is added up: sum(seats).
+- Where no column says what is asked: SELECT NULL AS not_in_the_table.
+- A question has the unit of its table: never multiply to convert.
 - Find texts with ILIKE '%…%'. Compare a DATE so: day >= '2025-03-01' AND day < '2025-04-01'.
 - Select what is asked for and no more: names where it asks which or who, the number it asks for."""
 
+NOT_THERE = "SELECT NULL AS not_in_the_table"
+"""What the model answers where no column says what is asked."""
+
 _EXAMPLE = """\
-CREATE TABLE orders ( -- Orders 订单; 240 rows
+CREATE TABLE orders ( -- Orders 订单; in thousand EUR; 240 rows
   customer VARCHAR, -- 客户; 'Heron Ltd 白鹭', 'Orion'
   city VARCHAR, -- 城市; 'Porto', 'Lyon', 'Turin'
   day DATE, -- 日期; '2025-01-03' to '2025-12-20'
@@ -47,7 +53,12 @@ _EXAMPLES = (
         "SELECT amount - amount_2024 AS difference FROM orders WHERE customer ILIKE '%白鹭%'",
     ),
     (
-        "Which cities have more than one customer?",
+        "Which customers spent more than 500 thousand EUR in 2024?",
+        "SELECT customer FROM orders WHERE amount_2024 > 500",
+    ),
+    ("How many employees has Orion?", NOT_THERE),
+    (
+        "哪些城市有不止一个客户？",
         "SELECT city, count(*) AS customers FROM orders GROUP BY city HAVING count(*) > 1",
     ),
 )

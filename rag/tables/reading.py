@@ -18,9 +18,10 @@ _TOTAL = re.compile(
     r"(?:grand\s|sub-?\s?|overall\s)?totals?(?:\s*\d{4})?|合\s*计|总\s*计|小\s*计|共\s*计|总\s*和|汇总",
     re.IGNORECASE,
 )
-_UNIT = re.compile(
+UNIT = re.compile(
     r"\bin\s+(?:\w+\s+)*(?:thousands?|millions?|billions?|(?-i:[A-Z]{3}))\b|单位", re.I
 )
+"""What a line says that tells the unit of all numbers below it."""
 _MOST_COLUMNS = 100
 _ALIKE = 0.8
 
@@ -107,7 +108,7 @@ def _names(table: _Found, used: Sequence[int], width: int) -> list[str]:
     below = [name or above for name, above in zip(below, top, strict=True)]
     labels = {at: top[at] for at in range(width) if top[at] and top[at] != below[at]}
     names = [_FOOTNOTE_MARK.sub("", below[at]) for at in used]
-    if used and _UNIT.search(names[0]):
+    if used and UNIT.search(names[0]):
         table.captions.append(names[0])
         names[0] = "item"
     if len(set(labels.values())) == 1:

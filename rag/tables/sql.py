@@ -19,6 +19,7 @@ _COMPARED = re.compile(
     rf"(?P<folded2>(?:LOWER|UPPER)\(\s*)?{_LITERAL}(?(folded2)\s*\))",
     re.IGNORECASE,
 )
+_HELD = re.compile(rf"{_NAME}\s+ILIKE\s+'%(?P<literal>(?:[^'%]|'')+)%'", re.IGNORECASE)
 _LISTED = re.compile(
     rf"{_NAME}\s+(?P<sign>(?:NOT\s+)?IN)\s*\((?P<list>\s*'(?:[^']|'')*'(?:\s*,\s*'(?:[^']|'')*')*\s*)\)",
     re.IGNORECASE,
@@ -46,6 +47,7 @@ def fitted(query: str, tables: Sequence[Table]) -> str:
     """Return a query whose texts are compared with values that exist, whatever their case."""
     query = _MISQUOTED.sub(lambda found: _requoted(found, tables), query)
     query = "".join(_piece(piece, tables) for piece in _PIECE.findall(query))
+    query = _HELD.sub(lambda found: _held(found, tables), query)
     query = _COMPARED.sub(lambda found: _compared(found, tables), query)
     return _LISTED.sub(lambda found: _listed(found, tables), query)
 
@@ -72,6 +74,16 @@ def _requoted(found: re.Match[str], tables: Sequence[Table]) -> str:
 def _names(tables: Sequence[Table]) -> set[str]:
     columns = {column.name.lower() for table in tables for column in table.columns}
     return columns | {column.title.lower() for table in tables for column in table.columns}
+
+
+def _held(found: re.Match[str], tables: Sequence[Table]) -> str:
+    """Take a value that is all of what is looked for, rather than those that only have it."""
+    known = _column(found["column"], tables)
+    literal = found["literal"].replace("''", "'").strip().casefold()
+    if known is None or re.search(r"\bNOT$", found["column"], re.IGNORECASE):
+        return found.group()
+    whole = [text for text in known[0].texts(known[1]) if text.casefold() == literal]
+    return f"{found['column']} = {_quoted(whole[0])}" if len(whole) == 1 else found.group()
 
 
 def _compared(found: re.Match[str], tables: Sequence[Table]) -> str:

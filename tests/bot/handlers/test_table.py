@@ -82,6 +82,7 @@ async def test_a_query_that_fails_is_written_once_more_with_the_reason(
     "answer",
     [
         "I don't know.",
+        "SELECT NULL AS not_in_the_table",
         "DROP TABLE rooms",
         "SELECT content FROM read_text('/etc/passwd')",
         "SELECT Room FROM rooms WHERE Seats > 1000",

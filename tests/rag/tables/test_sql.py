@@ -50,6 +50,8 @@ def test_the_query_is_found_in_what_a_model_writes(answer: str, query: str) -> N
         ("Room IN ('egret', 'Stork', 'Heron')", "Room IN ('Egret 白鹭', 'Stork 白鹳', 'Heron')"),
         ("Room LIKE '%LIKE a%'", "Room ILIKE '%LIKE a%'"),
         ("Room NOT LIKE 'E%'", "Room NOT ILIKE 'E%'"),
+        ("Room ILIKE '%o''hara%'", "Room = 'O''Hara'"),
+        ("Room NOT ILIKE '%o''hara%'", "Room NOT ILIKE '%o''hara%'"),
         ('Office = "Xiamen"', "Office = 'Xiamen 厦门'"),
         ('"Seats 座位" > 3', "Seats > 3"),
         ("Office = 'Oslo'", "Office = 'Oslo'"),
