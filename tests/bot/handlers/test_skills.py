@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.contracts.skill import Skill, SkillContract
+from tests.fakes import LineParser
 
 NAME = "laptops.md"
 LAPTOPS = "# Laptops\n\nA lost laptop is reported to security within one hour.\n"
@@ -34,9 +35,30 @@ SKILLS = [
     ),
 ]
 
+ROOMS = Skill(
+    "table",
+    "rooms.csv",
+    "Room,Seats\nEgret,16\nStork,10\n",
+    text="How many seats are there?",
+    says="SELECT sum(Seats) FROM rooms",
+    options={"document": "rooms.csv"},
+    streams=False,
+    reads=False,
+)
+
 
 class TestSkill(SkillContract):
     @pytest.fixture(params=SKILLS, ids=lambda skill: skill.command)
     def skill(self, request: pytest.FixtureRequest) -> Skill:
         skill: Skill = request.param
         return skill
+
+
+class TestTable(SkillContract):
+    @pytest.fixture
+    def skill(self) -> Skill:
+        return ROOMS
+
+    @pytest.fixture
+    def parser(self) -> LineParser | None:
+        return None  # cells come out of the real sandbox
