@@ -141,7 +141,7 @@ async def test_p1_no_byte_of_what_was_forgotten_is_left(
             assert all(doomed)
             chat.answer = f"It is {canary}."
             _, reply = await ask(request(f"What does {canary} say?", user=user))
-            assert any(canary in citation.document for citation in reply.citations)
+            assert any(canary in citation.document for citation in reply.citations), reply
 
             if case.number % 2:
                 _, reply = await ask(request("", "forget", options={"user": f"cli:{user}"}))

@@ -8,7 +8,7 @@ from pathlib import PurePath
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.loaders import compound, packages
 
-VERSION = "6"
+VERSION = "7"
 """Grows when files should be read again, because parsers find more in them."""
 
 _NAMED = {

@@ -23,6 +23,7 @@ _LINE = 200  # tokens, as `_tokens` guesses them: a passage of the usual size ho
 _LETTERS_A_TOKEN = 2
 _NAME = 60  # characters of a cell that stand for its row, and of a column's name
 _NUMBER = re.compile(r"[-+(]?[$€£¥￥]?\s?\d[\d\s.,:/%年月日-]*\)?%?")
+_YEAR = re.compile(r"(?:19|20)\d\d")
 
 Row = Sequence[str]
 
@@ -148,7 +149,9 @@ def _names(head: list[list[str]], header: bool | None) -> tuple[list[str], int]:
     if not head or header is False:
         return [], 0
     first = head[0]
-    if header is None and not (len(head) > 1 and _width(first) > 1 and _are_names(first)):
+    if header is None and not (
+        len(head) > 1 and _width(first) > 1 and (_are_names(first) or _are_years(first, head[1]))
+    ):
         return [], 0
     if len(head) > 2 and _is_merged(first, head[1]):
         tops, top = [], ""
@@ -163,6 +166,14 @@ def _names(head: list[list[str]], header: bool | None) -> tuple[list[str], int]:
 
 def _are_names(row: Row) -> bool:
     return _is_text(row) and all(len(value) <= 2 * _NAME for value in row)
+
+
+def _are_years(row: Row, below: Row) -> bool:
+    """Tell whether a row is a run of years, with something else below them."""
+    years = [value.rstrip("年") for value in row[1:] if value]
+    runs = years in (sorted(set(years)), sorted(set(years), reverse=True))
+    others = not any(_YEAR.fullmatch(value) for value in below[1:])
+    return len(years) > 1 and runs and others and all(map(_YEAR.fullmatch, years))
 
 
 def _is_text(row: Row) -> bool:

@@ -139,6 +139,19 @@ def test_title_above_a_table_stays_a_line() -> None:
     assert lines(parsed) == ["Stanley Cups", "Team: Blues; City: STL; Cups: 1"]
 
 
+@pytest.mark.parametrize("years", ["2023,2024,2025", "2025年,2024年,2023年"])
+def test_a_row_of_years_names_the_columns(years: str) -> None:
+    first, _, last = years.split(",")
+    parsed = parse(f"Office,{years}\nBerlin,12,15,9\nXiamen,7,8,10\n".encode(), "a.csv")
+    assert lines(parsed)[0].startswith(f"Office: Berlin; {first}: 12;")
+    assert lines(parsed)[1].endswith(f"{last}: 10")
+
+
+def test_a_row_of_numbers_that_are_no_years_names_nothing() -> None:
+    parsed = parse(b"Berlin,2023,2024\nXiamen,2021,2022\n", "a.csv")
+    assert lines(parsed) == ["Berlin; 2023; 2024", "Xiamen; 2021; 2022"]
+
+
 def test_table_without_names_keeps_its_values() -> None:
     assert lines(parse(b"1,2\n3,4\n", "a.csv")) == ["1; 2", "3; 4"]
 
