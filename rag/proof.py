@@ -11,7 +11,7 @@ import re
 import statistics
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -31,6 +31,9 @@ _ENOUGH_ECHO = 0.75
 _ENOUGH_MEANING = 1.0
 # With fewer sentences to compare with, nothing is usual.
 _FEWEST = 5
+# Words in a row that no source has are made up; of Chinese, a word is two of the pairs in `terms`.
+_MADE_UP = 1.5
+_PAIR = 0.5
 # So many words of a clause make it the one that a sentence repeats.
 _REPEATED = 2
 # Of several passages that support a sentence together, the share of its words that each must have.
@@ -86,6 +89,10 @@ class _Window:
         self.language = passage.language
 
     @cached_property
+    def plain(self) -> str:
+        return _plain(self.text)
+
+    @cached_property
     def numbers(self) -> list[Number]:
         years = " ".join(_YEAR.findall(self.called))
         return numbers(f"{self.text} {years}")
@@ -101,7 +108,10 @@ class _Window:
 class _Claim:
     """What a sentence says that its sources have to say."""
 
+    plain: str
     words: Mapping[int, float]
+    order: Sequence[tuple[int, float]]
+    """Its weighty words as they follow each other, and how long each is."""
     numbers: Sequence[Number]
     names: Collection[str]
     clauses: Sequence[tuple[frozenset[int], bool]]
@@ -122,6 +132,16 @@ class _Claim:
         found = frozenset[int]().union(*(window.terms for window in windows))
         total = sum(self.words.values())
         return sum(self.words[term] for term in found & self.words.keys()) / total if total else 1.0
+
+    def made_up(self, windows: Sequence[_Window]) -> bool:
+        """Tell whether a phrase of it stands in none of the windows."""
+        found = frozenset[int]().union(*(window.terms for window in windows))
+        run = 0.0
+        for term, length in self.order:
+            run = run + length if term in self.words and term not in found else 0.0
+            if run >= _MADE_UP:
+                return True
+        return False
 
 
 class Proof:
@@ -187,14 +207,17 @@ class Proof:
         return best[1].cite(best[2]) if best else None
 
     def _claim(self, sentence: str) -> _Claim:
-        said = _weighty(sentence)
+        order = _weighty_terms(sentence)
+        said = frozenset(map(term_id, order))
         new = said - self._asked
         stated = numbers(sentence, certain=True)
         called = names(sentence)
         echo = not new and bool(said)
         words = said if echo else new
         return _Claim(
+            plain=_plain(sentence),
             words={term: self._weight(term) for term in words},
+            order=[(term_id(term), _PAIR if _HAN.match(term) else 1.0) for term in order],
             numbers=stated,
             names=called,
             clauses=[(own & words, denied) for own, denied in _clauses(sentence)],
@@ -224,12 +247,16 @@ class Proof:
         return Checked(support=claim.share(chosen[:1]))
 
     def _says(self, claim: _Claim, windows: Sequence[_Window]) -> bool:
+        if not any(self._is_about_the_question(window) for window in windows):
+            return False
+        if any(claim.plain in window.plain for window in windows):
+            return True
         enough = _ENOUGH_ECHO if claim.echo else _ENOUGH_WORDS
         return (
             claim.share(windows) >= enough
+            and not claim.made_up(windows)
             and claim.held(windows) == len(claim.numbers) + len(claim.names)
             and self._same_polarity(claim, windows)
-            and any(self._is_about_the_question(window) for window in windows)
         )
 
     def _same_polarity(self, claim: _Claim, windows: Sequence[_Window]) -> bool:
@@ -268,7 +295,7 @@ class Proof:
             standing = float((everything.max() - usual.mean()) / max(float(usual.std()), 1e-6))
         # How a name is written in the other script nobody can tell; a code is the same in both.
         written = [n for n in claim.names if language_of(sentence) == "zh" or re.search(r"\d", n)]
-        claim = _Claim({}, claim.numbers, written, (), echo=False)
+        claim = replace(claim, names=written)
         near = [
             window
             for window in self._windows
@@ -297,12 +324,23 @@ def _clauses(text: str) -> list[tuple[frozenset[int], bool]]:
 
 def _weighty(text: str) -> frozenset[int]:
     """Return the terms of a text that say something."""
-    return frozenset(
-        term_id(term)
+    return frozenset(map(term_id, _weighty_terms(text)))
+
+
+def _weighty_terms(text: str) -> list[str]:
+    return [
+        term
         for term in terms(_EMPTY_HAN.sub(" ", text))
-        if term not in _EMPTY and not counts(term) and not _ONE_HAN.fullmatch(term)
-    )
+        if term not in _EMPTY and not counts(term) and not _HAN.fullmatch(term)
+    ]
+
+
+def _plain(text: str) -> str:
+    """Return a text as two are compared that should be the same word for word."""
+    return " ".join(_NOT_WORDS.sub(" ", unicodedata.normalize("NFKC", text).casefold()).split())
 
 
 _EMPTY = frozenset(terms(_EMPTY_WORDS))
-_ONE_HAN = re.compile(f"[{HAN}]")  # what is left of a word between two empty ones
+# A single one is what is left of a word between two empty ones.
+_HAN = re.compile(f"[{HAN}]")
+_NOT_WORDS = re.compile(r"[^\w%°€$£¥]+")

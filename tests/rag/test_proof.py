@@ -44,7 +44,7 @@ TEXT = st.lists(
 ).map("".join)
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(TEXT, TEXT, TEXT, st.integers(0, 50))
 def test_a_quote_is_what_stands_at_its_place(
     before: str, text: str, sentence: str, shift: int
@@ -180,6 +180,22 @@ def test_what_has_nothing_to_do_with_the_question_proves_nothing() -> None:
     )
     assert not judge.check("PINEAPPLE-4471").supported
     assert judge.check("It opens at 7:45.").supported
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Leave is asked for two weeks ahead by the regional director, by form K77.",
+        "Meals are paid up to 30 euros a day on every trip with vintage sports cars.",
+    ],
+)
+def test_a_phrase_that_stands_nowhere_is_made_up_however_much_else_is_said(sentence: str) -> None:
+    assert not proof(LEAVE, MEALS).check(sentence).supported
+
+
+def test_what_stands_there_word_for_word_is_supported_whatever_it_denies() -> None:
+    text = "Fossils without tentacles, but with combs, have been found; none was alive."
+    assert cited(proof(LEAVE, text, question="What has been found?").check(text)) == [2]
 
 
 def test_a_documents_name_and_section_count_as_said() -> None:
