@@ -351,7 +351,8 @@ def main() -> None:
 
 def serve() -> None:
     """Fork a process for each line of JSON; say when each began and ended; end with the input."""
-    import pymilvus  # noqa: F401 - so that no bot has to import it
+    import milvus_lite.db  # noqa: F401 - so that no bot has to import it
+    import pymilvus  # noqa: F401
     import slack_bolt.async_app  # noqa: F401
 
     import bot.adapters.discord.adapter
