@@ -31,6 +31,8 @@ _MESSAGE_TOKENS = 8
 _LEAST_CONTEXT = 64
 # From this confidence on, the model isn't asked whether the sources have the answer at all.
 _SURE = 0.8
+# A quotation instead of an answer has this share of the question's words, by weight.
+_QUOTABLE = 0.5
 
 
 class QuestionTooLong(TeamglmError):
@@ -179,7 +181,7 @@ class RagPipeline:
                 log.info(
                     "%d of %d sentences withheld", proof.withheld, proof.withheld + proof.shown
                 )
-            if not proof.shown and not unknown and proof.withheld:
+            if not proof.shown and not unknown and (proof.withheld or lead):
                 quoted = await asyncio.to_thread(self._quoted, judge, language, proof)
                 if quoted is not None:
                     clock.mark("first_text", once=True)
@@ -217,9 +219,11 @@ class RagPipeline:
         return calibration.refuses(proof.confidence, support=proof.support or 0.0)
 
     def _quoted(self, judge: Proof, language: Language, proof: Outcome) -> Sentence | None:
-        """Return what the sources say word for word, where retrieval is sure that it answers."""
-        sure = proof.confidence is None or proof.confidence >= _SURE
-        found = judge.quotation() if sure and not self._is_doubtful(proof) else None
+        """Return what the sources say word for word, where that surely answers."""
+        if self._is_doubtful(proof) or (proof.confidence is not None and proof.confidence < _SURE):
+            return None
+        # Where retrieval can't tell, the words of the question have to be there.
+        found = judge.quotation(least=_QUOTABLE if proof.confidence is None else 0.0)
         if found is None or language_of(found.quote) != language:
             return None
         return Sentence(quotation(found.document, found.quote, language), (found,))

@@ -189,8 +189,11 @@ class Proof:
         meant = self._by_meaning(sentence, claim, across)
         return meant if meant.supported else max(checked, meant, key=lambda one: one.support)
 
-    def quotation(self) -> Citation | None:
-        """Return the sentence of the sources that is nearest to the question."""
+    def quotation(self, *, least: float = 0.0) -> Citation | None:
+        """Return the sentence of the sources that is nearest to the question.
+
+        It has at least a share `least` of the weight of the question's words.
+        """
         if not self._sources or self._question is None:
             return None
         wanted = {term: self._weight(term) for term in self._asked}
@@ -202,7 +205,7 @@ class Proof:
         for source, like in zip(self._sources, likes, strict=True):
             for at, words in enumerate(source.shared(wanted)):
                 worth = words / asked + (float(like[at]) - low) / spread
-                if best is None or worth > best[0]:
+                if words / asked >= least and (best is None or worth > best[0]):
                     best = (worth, source, at)
         return best[1].cite(best[2]) if best else None
 
