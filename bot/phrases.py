@@ -41,11 +41,12 @@ PHRASES: dict[str, tuple[str, str]] = {
     # Greetings and self-knowledge
     "about": (
         "I answer questions from your team's documents and show where each answer stands. "
-        "Ask me something, send me files to learn, or summarise one with /summarise NAME. "
+        "Ask me something, send me files to learn, or give me a command: /help lists them. "
         "I know {documents} documents here; the chat model is {model}.",
         "我根据团队的文档回答问题，并标明每个答案的出处。可以直接提问、发送文件让我学习，"
-        "或用 /summarise 文件名 总结文档。这里我知道 {documents} 份文档；对话模型是 {model}。",
+        "或使用命令，/help 会列出全部命令。这里我知道 {documents} 份文档；对话模型是 {model}。",
     ),
+    "i_know": ("I know {documents} documents here:", "这里我知道 {documents} 份文档："),
     "help": (
         "Ask me about the team's documents, and I answer with the places where it says so. "
         "What works here:",

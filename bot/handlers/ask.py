@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 from bot.conversations import Conversations, Said
+from bot.handlers.about import told, topic_of
 from bot.handlers.citing import replies, whom_to_ask
 from bot.handlers.opening import opening
 from bot.loading import Loading
@@ -16,13 +16,6 @@ from bot.phrases import say
 from rag.audience import Audience
 from rag.pipeline import Exchange, RagPipeline
 from rag.records import Records
-
-_ABOUT = re.compile(
-    r"\W*(?:hi|hello|hey|help|good (?:morning|afternoon|evening)|thanks|thank you|"
-    r"(?:who|what) are you|what can you do|how do you work|"
-    r"你好|您好|嗨|早上好|下午好|晚上好|谢谢|帮助|你是谁|你是什么|你能做什么|你会做什么|你会什么)\W*",
-    re.IGNORECASE,
-)
 
 
 class Ask:
@@ -53,7 +46,7 @@ class Ask:
     def uses_chat_model(self, request: Request) -> bool:
         """Tell whether this is a question: greetings are answered without waiting for a turn."""
         question = request.text.strip()
-        return bool(question) and _ABOUT.fullmatch(question) is None
+        return bool(question) and topic_of(question) is None
 
     async def handle(
         self, request: Request, language: Language
@@ -64,11 +57,10 @@ class Ask:
         if not question:
             yield Reply("error", say(language, "empty_question"), language)
             return
-        if _ABOUT.fullmatch(question):
+        if topic := topic_of(question):
             known = await asyncio.to_thread(self._records.sources, audience)
-            ready = sum(record.state == "ready" for record in known)
-            about = say(language, "about", documents=ready, model=self._model)
-            yield Reply("answer", about, language, model=self._model)
+            text = told(topic, known, self._model, language)
+            yield Reply("answer", text, language, model=self._model)
             return
         async for status in opening(self._needs, language):
             yield status

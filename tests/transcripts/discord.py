@@ -257,6 +257,11 @@ async def _commands(transcript: Transcript) -> None:
     typed = person.type(double.channel, "summarise", "document", "rel")
     await transcript.until(lambda: typed.autocomplete_choices)
 
+    transcript.scene("What did I miss")
+    transcript.did("`/missed since: 2h`")
+    missed = person.slash(double.channel, "missed", since="2h")
+    await transcript.shown(missed, "leave")
+
     transcript.scene("Learning a web page")
     transcript.did("`/learn link: https://example.org/faq`")
     learned = person.slash(double.channel, "learn", link="https://example.org/faq")

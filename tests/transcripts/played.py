@@ -78,7 +78,7 @@ class Played:
                 nearest = _ANSWERS[language][0]
                 refusal = Reply("refusal", text, language, nearest=(nearest,))
                 return [Status(say(language, "searching")), refusal]
-            case "ask" | "summarise":
+            case "ask" | "summarise" | "missed":
                 return self._answer(request, language)
             case "upload" | "learn" | "remember":
                 return _receipt(name, language)
@@ -110,7 +110,7 @@ class Played:
 
     def _answer(self, request: Request, language: Language) -> list[ReplyEvent]:
         cited, sentences = _ANSWERS[language]
-        if request.command == "summarise":
+        if request.command in ("summarise", "missed"):
             sentences = (ReplyChunk(_SUMMARIES[language], (cited,)),)
         waiting = [Status(say(language, "waiting", ahead=self.ahead))] if self.ahead else []
         text = "".join(each.text for each in sentences)

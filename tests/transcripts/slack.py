@@ -267,6 +267,19 @@ async def _commands(slack: SlackDouble, page: Transcript) -> None:
         lambda: len(slack.messages) > seen and "Sources" in slack.messages[-1].markdown
     )
 
+    page.scene("What did I miss")
+    await slack.say("The pier is closed until Monday")
+    page.did("`/glm missed 2h`")
+    seen = len(slack.responses)
+    await slack.command("/glm", "missed 2h")
+    await page.until(lambda: len(slack.responses) > seen)
+
+    page.scene("A command that needs more opens a form")
+    page.did("`/glm extract`")
+    opened = len(slack.views)
+    await slack.command("/glm", "extract")
+    await page.until(lambda: len(slack.views) > opened)
+
     page.scene("Learning a web page")
     page.did("`/glm learn https://example.org/faq`")
     await slack.command("/glm", "learn https://example.org/faq")
