@@ -127,6 +127,34 @@ def test_a_new_bot_from_the_first_document_to_none(cli: CLI, tmp_path: Path) -> 
     assert (refused.code, refused.json["outcome"]) == (0, "refusal")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["compare", "laptops.md", "docs"], "A lost laptop is reported within one hour."),
+        (["write", "lost", "laptops", "--facts", "documents"], "A lost laptop is reported"),
+        (["rewrite", "--how", "shorter", "The", "laptop"], "A lost laptop is reported"),
+        (["translate", "laptops.md", "--language", "zh"], "笔记本电脑要报告。"),
+        (["extract", "docs", "--fields", "what", "--format", "csv"], "lost laptop"),
+    ],
+    ids=lambda each: each[0] if isinstance(each, list) else "",
+)
+def test_a_declared_skill_is_a_verb(
+    cli: CLI, chat: FakeChat, tmp_path: Path, arguments: list[str], says: str
+) -> None:
+    cli("index", "--json")
+    verb, *rest = arguments
+    chat.answer = '{"what": "lost laptop"}' if verb == "extract" else says
+    here = [str(tmp_path / "docs") if each == "docs" else each for each in rest]
+    ended = cli(verb, *here, "--out", str(tmp_path))
+    assert ended.code == 0, ended.err
+    assert says in ended.out
+    files = list(tmp_path.glob("*.csv"))
+    assert bool(files) is (verb == "extract")
+    for file in files:
+        assert "lost laptop" in file.read_text(encoding="utf-8-sig")
+        assert str(file) in ended.err
+
+
 def test_a_backup_is_restored_without_a_running_bot_or_its_models(cli: CLI, tmp_path: Path) -> None:
     cli("index", "--json")
     file = tmp_path / "backup"

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import Any
 
 from openpyxl import load_workbook
 
 from bot.spreadsheet import spreadsheet
 
 HEADER = ["name", "sum"]
-ROWS = [["王, 李", 3], ["=HYPERLINK(1)", 2.5], ["-2+3", None], ["a\x00b", ["x", 1]]]
+ROWS: list[list[Any]] = [
+    ["王, 李", 3],
+    ["=HYPERLINK(1)", 2.5],
+    ["-2+3", None],
+    ["a\x00b", ["x", 1]],
+]
 
 
 def test_csv_has_every_row_and_no_formula() -> None:
