@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -129,17 +130,16 @@ def _bars(draw: ImageDraw, chart: Chart, font: FreeTypeFont, top: int, height: i
 
 def _lines(draw: ImageDraw, chart: Chart, font: FreeTypeFont, top: int, height: int) -> None:
     values = [value for _, each in chart.series for value in each]
-    low, high = min(0.0, *values), max(0.0, *values)
-    high = high if high > low else low + 1
+    ticks = _ticks(min(0.0, *values), max(0.0, *values))
+    low, high = ticks[0], ticks[-1]
     bottom = height - _MARGIN - 24
     top += 16
-    left = _MARGIN + max(int(draw.textlength(_number(v), font)) for v in (low, high)) + 12
+    left = _MARGIN + max(int(draw.textlength(_number(tick), font)) for tick in ticks) + 12
     step = (_WIDTH - left - _MARGIN - 20) / max(len(chart.labels) - 1, 1)
-    for part in range(5):
-        value = low + (high - low) * part / 4
-        y = bottom - (bottom - top) * part / 4
+    for tick in ticks:
+        y = bottom - (bottom - top) * (tick - low) / (high - low)
         draw.line((left, y, _WIDTH - _MARGIN, y), _GRID)
-        draw.text((_MARGIN, y - 10), _number(value), _INK, font)
+        draw.text((_MARGIN, y - 10), _number(tick), _INK, font)
     for (_, each), colour in zip(chart.series, _COLOURS, strict=False):
         points = [
             (left + at * step, bottom - (bottom - top) * (value - low) / (high - low))
@@ -154,6 +154,15 @@ def _lines(draw: ImageDraw, chart: Chart, font: FreeTypeFont, top: int, height: 
         half = draw.textlength(chart.labels[at], font) / 2
         x = min(max(left + at * step - half, 0), _WIDTH - 2 * half)
         draw.text((x, bottom + 8), chart.labels[at], _INK, font)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return round numbers, a handful, from below the lowest to above the highest value."""
+    rough = ((high - low) or 1) / 4
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * times for times in (1, 2, 2.5, 5, 10) if power * times >= rough)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return [step * at for at in range(first, max(last, first + 1) + 1)]
 
 
 def _are_numbers(column: Sequence[Value]) -> bool:
