@@ -14,7 +14,7 @@ import asyncio
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +35,11 @@ EVERYONE = Audience.of({PUBLIC})
 Line = Mapping[str, Any]
 
 
-def ways(app: App) -> dict[str, Callable[[Line], Sequence[Hit]]]:
+def ways(app: App) -> dict[str, Callable[[Line], Awaitable[Sequence[Hit]]]]:
     """Return each way to search for a follow-up, by what it is called in the table."""
 
-    def find(question: str, history: Sequence[Exchange] = ()) -> Sequence[Hit]:
-        return app.pipeline.retrieve(question, EVERYONE, history).hits
+    async def find(question: str, history: Sequence[Exchange] = ()) -> Sequence[Hit]:
+        return (await app.pipeline.retrieve(question, EVERYONE, history)).hits
 
     return {
         "the follow-up alone": lambda line: find(line["follow_up"]),
@@ -56,11 +56,13 @@ def earlier(line: Line) -> list[Exchange]:
     return exchanges([Turn(turn["role"], turn["content"]) for turn in line["history"]])
 
 
-def rates(lines: Sequence[Line], search: Callable[[Line], Sequence[Hit]]) -> tuple[int, int, int]:
+async def rates(
+    lines: Sequence[Line], search: Callable[[Line], Awaitable[Sequence[Hit]]]
+) -> tuple[int, int, int]:
     """Return of how many the document is first, is read, and the answer is read."""
     first = read = answered = 0
     for line in lines:
-        hits = search(line)
+        hits = await search(line)
         names = [hit.passage.document for hit in hits]
         wanted = line["document"].partition("/")[2]
         first += names[:1] == [wanted]
@@ -100,7 +102,7 @@ async def main(documents: Path | None, half: str, data: Path) -> None:
         print(f"| {half} half, {len(asked)} questions | first | read | its answer read |")
         print("|---|---:|---:|---:|")
         for name, search in ways(app).items():
-            counts = await asyncio.to_thread(rates, asked, search)
+            counts = await rates(asked, search)
             print(f"| {name} | " + " | ".join(str(count) for count in counts) + " |")
 
 

@@ -1,4 +1,4 @@
-"""Fit the gate of rag/retrieval.py: is the answer among the passages found?
+"""Fit the gate of rag/gate.py: is the answer among the passages found?
 
     python bench/gate.py SETS FOLDER
 
@@ -21,9 +21,9 @@ import numpy.typing as npt
 from qa import SETS, Paragraph, read
 from sklearn.linear_model import LogisticRegression
 
+from rag.gate import Gate, signals
 from rag.keywords import MAX_WEIGHT, passage_weights, query_weights
 from rag.models.embeddings import SentenceTransformerEmbeddings
-from rag.retrieval import Gate, signals
 
 ARTICLES = {"all": None, "a quarter": 0.25, "a tenth": 0.1}
 BACKGROUND = 256

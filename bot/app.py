@@ -83,6 +83,7 @@ from rag.schema import open_engine, reading
 from rag.summaries import Summaries
 from rag.tables.answering import TableQuestions
 from rag.tables.documents import SheetDocuments
+from rag.translation import Translator
 
 log = logging.getLogger(__name__)
 
@@ -131,6 +132,9 @@ class App:
             Sightings(self.engine),
             max_bytes=settings.limits.upload_megabytes << 20,
         )
+        self.knowledge = Loading("embedding model", self.library.open)
+        self.talking = Loading("chat model", self.chat.load)
+        self.translator = Translator(self.chat, ready=self.talking.ready)
         answers = settings.answers
         self.author = Author(
             self.records,
@@ -149,15 +153,15 @@ class App:
             ),
         )
         self.library.followers.append(self.author.use)
-        self.pipeline = RagPipeline(self.records, self.retriever, self.author, self.priority)
+        self.pipeline = RagPipeline(
+            self.records, self.retriever, self.author, self.priority, self.translator
+        )
         self.folders = [
             Folder(folder.name, folder.path, folder.scope, folder.include, folder.exclude)
             for folder in settings.folders
         ]
         self.tables = self._table_questions()
         self.library.followers.append(self.tables.use)
-        self.knowledge = Loading("embedding model", self.library.open)
-        self.talking = Loading("chat model", self.chat.load)
         self.dispatcher = Dispatcher(
             self._handlers(downloads),
             language_of=language_of,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import logging
 import shutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,41 @@ from rag.audience import PUBLIC, Audience
 from rag.calibration import CALIBRATION
 from rag.errors import TeamglmError
 from rag.evaluate import measure, read_questions
+from rag.finding import Finder, Translates
 from rag.ingest.folders import scan
+from rag.language import Language
 
 log = logging.getLogger(__name__)
 
 _DEPTH = 10
+
+
+class Translations:
+    """Translates as the bot does, and keeps each translation for the next run: they take long."""
+
+    def __init__(self, translator: Translates, settings: Settings) -> None:
+        self._translator = translator
+        self._model = settings.chat_model
+        self._file = settings.data / "translations.jsonl"
+        self._known: dict[tuple[str, str, str], str | None] = {}
+        if self._file.is_file():
+            for line in self._file.read_text(encoding="utf-8").splitlines():
+                with suppress(ValueError):  # the line that was being written when a run was stopped
+                    *key, translation = json.loads(line)
+                    self._known[tuple(key)] = translation
+
+    async def translate(self, question: str, language: Language) -> str | None:
+        """Return the question in a language, or None where no translation is to be had."""
+        key = (self._model, language, question)
+        if key not in self._known:
+            translation = await self._translator.translate(question, language)
+            if translation is None:  # the model may be there the next time
+                return None
+            self._known[key] = translation
+            line = json.dumps([*key, translation], ensure_ascii=False)
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+        return self._known[key]
 
 
 async def evaluate(
@@ -62,11 +94,11 @@ async def evaluate(
             def progress(done: int, _total: int) -> None:
                 bar.update(done - bar.n)
 
+            translations = Translations(app.translator, settings)
+            finder = Finder(app.retriever, translations)
             report = await measure(
                 asked,
-                lambda question, audience: asyncio.to_thread(
-                    app.retriever.retrieve, question, audience, limit=_DEPTH
-                ),
+                lambda question, audience: finder.find(question, audience, limit=_DEPTH),
                 app.pipeline.stream if answers else None,
                 Audience.of({PUBLIC}),
                 kept=place / "results.jsonl",

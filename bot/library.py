@@ -15,6 +15,7 @@ from apscheduler.triggers.base import BaseTrigger
 
 from bot.schedule import FolderSchedule
 from bot.watching import watch
+from rag import keywords
 from rag.errors import TeamglmError
 from rag.ingest.activity import Activity
 from rag.ingest.flow import Parser, Progress
@@ -87,7 +88,7 @@ class Library:
             self.split,
             wanted,
             embedder_key=wanted.key,
-            splitter_key=f"{cut.name}/{cut.max_tokens}",
+            splitter_key=f"{cut.name}/{cut.max_tokens}/{keywords.VERSION}",
             parser_key=parser_key,
             blobs=folder / "blobs",
             pause=priority.give_way,

@@ -69,10 +69,32 @@ def context(
             chosen[at][which] = sentence
             left -= cost
     return "\n".join(
-        _heading(source) + _joined(source, taken)
-        for source, taken in zip(sources, chosen, strict=True)
-        if taken
+        _heading(sources[at]) + _joined(sources[at], chosen[at])
+        for at in _reading_order(sources)
+        if chosen[at]
     )
+
+
+def _reading_order(sources: Sequence[Source]) -> list[int]:
+    """Return the sources best first, but neighbours in a document together and in their order."""
+    order: list[int] = []
+    for first in range(len(sources)):
+        if first in order:
+            continue
+        group = {first}
+        for _ in sources:  # a chain of neighbours is no longer
+            group |= {
+                other
+                for other in range(len(sources))
+                if other not in order and any(_beside(sources[other], sources[m]) for m in group)
+            }
+        order += sorted(group, key=lambda at: sources[at].passage.start)
+    return order
+
+
+def _beside(source: Source, other: Source) -> bool:
+    one, two = source.passage, other.passage
+    return one.document_id == two.document_id and abs(one.ordinal - two.ordinal) == 1
 
 
 def _heading(source: Source) -> str:

@@ -20,11 +20,13 @@ import numpy as np
 import numpy.typing as npt
 import Stemmer
 
-from rag.language import HAN
+from rag.language import HAN, simplified
 
 _Ids = npt.NDArray[np.uint32]
 _Weights = npt.NDArray[np.float64]
 
+VERSION = "2"
+"""Changes when a text has other terms than before: then what is stored is indexed again."""
 _K1 = 0.9
 _B = 0.4
 _AVERAGE_TERMS = 160
@@ -36,11 +38,14 @@ _IS_HAN = re.compile(rf"[{HAN}]")
 
 
 def terms(text: str) -> list[str]:
-    """Return the terms of a text in order: bigrams of Han runs, stems of other words."""
+    """Return the terms of a text in order: bigrams of Han runs, stems of other words.
+
+    Traditional and simplified characters, full and half width, great and small letters are alike.
+    """
     if text.isascii():  # as most of the words of passages
         return [_stem(word) for word in _ASCII_RUN.findall(text.lower())]
     found: list[str] = []
-    for run in _RUN.findall(unicodedata.normalize("NFKC", text).casefold()):
+    for run in _RUN.findall(simplified(unicodedata.normalize("NFKC", text)).casefold()):
         if not _IS_HAN.match(run):
             found.append(_stem(run))
         elif len(run) == 1:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from opencc import OpenCC
 
 Language = Literal["en", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -28,3 +32,15 @@ def chinese_share(text: str) -> float:
 def language_of(text: str) -> Language:
     """Return "zh" if Han characters carry at least a third of the text's words, else "en"."""
     return "zh" if chinese_share(text) >= 1 / 3 else "en"
+
+
+def simplified(text: str) -> str:
+    """Return a text with simplified characters where it has traditional ones."""
+    return _simplifier().convert(text) if _HAN_CHARACTER.search(text) else text
+
+
+@cache
+def _simplifier() -> OpenCC:
+    from opencc import OpenCC  # reads its dictionaries: when a Chinese text comes
+
+    return OpenCC("t2s")

@@ -16,6 +16,8 @@ from rag.author import Author
 from rag.citations import Citation, Source
 from rag.context import context, number_sources
 from rag.errors import TeamglmError
+from rag.finding import Finder, Translates
+from rag.joining import joined
 from rag.language import Language, language_of
 from rag.priority import Priority
 from rag.prompts import ask_prompt, quotation, says_unknown, without_numbers
@@ -29,6 +31,8 @@ log = logging.getLogger(__name__)
 # What the chat template adds around each message, generously.
 _MESSAGE_TOKENS = 8
 _LEAST_CONTEXT = 64
+# Passages found beyond those that are read, for those that newer ones replace.
+_SPARE = 3
 # From this confidence on, the model isn't asked whether the sources have the answer at all.
 _SURE = 0.8
 # A quotation instead of an answer has this share of the question's words, by weight.
@@ -119,9 +123,10 @@ class RagPipeline:
         retriever: Retriever,
         author: Author,
         priority: Priority,
+        translator: Translates | None = None,
     ) -> None:
         self._records = records
-        self._retriever = retriever
+        self._finder = Finder(retriever, translator)
         self._author = author
         self._limits = author.limits
         self._priority = priority
@@ -136,7 +141,7 @@ class RagPipeline:
         with self._priority.question():
             clock = Clock()
             language = language_of(question)
-            retrieval = await asyncio.to_thread(self.retrieve, question, audience, history)
+            retrieval = await self.retrieve(question, audience, history)
             clock.mark("retrieve")
             hits = retrieval.hits
             proof = Outcome(retrieval.confidence)
@@ -192,17 +197,16 @@ class RagPipeline:
             else:
                 yield await asyncio.to_thread(self._refusal, language, hits, audience, clock, proof)
 
-    def retrieve(
+    async def retrieve(
         self, question: str, audience: Audience, history: Sequence[Exchange] = ()
     ) -> Retrieval:
-        """Return what a question finds, by what came before it where that helps; blocking."""
+        """Return the passages that an answer reads: found by what came before, where that helps."""
         limit = self._limits.passages
-        retrieval = self._retriever.retrieve(question, audience, limit=limit)
-        if self.is_hopeless(retrieval) and history:
-            # "And for contractors?" says little alone: what came before says what it is about.
-            with_topic = f"{history[-1].question} {question}"
-            return self._retriever.retrieve(with_topic, audience, limit=limit)
-        return retrieval
+        earlier = history[-1].question if history else None
+        found = await self._finder.find(question, audience, earlier, limit=limit + _SPARE)
+        counting = [hit for hit in found.hits if not hit.replaced][:limit]
+        hits = await asyncio.to_thread(joined, counting, self._records, audience)
+        return replace(found, hits=tuple(hits))
 
     def is_hopeless(self, retrieval: Retrieval) -> bool:
         """Tell whether an answer would be refused whatever the model wrote."""
@@ -272,7 +276,8 @@ class RagPipeline:
         )
         room -= count(text)
         turns: list[BaseMessage] = []
-        for exchange in reversed(history):
+        # A question of its own is answered sooner, and no worse, without the turns before it.
+        for exchange in reversed(history if retrieval.follows else ()):
             pair = [HumanMessage(exchange.question), AIMessage(exchange.answer)]
             room -= sum(count(str(message.content)) + _MESSAGE_TOKENS for message in pair)
             if room < 0:

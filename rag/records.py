@@ -27,6 +27,8 @@ FORGOTTEN = "forgotten"
 
 _T = TypeVar("_T")
 _BATCH = 500
+# Characters: a title, and the line that says who decided it and when.
+_OPENING = 240
 
 
 class DocumentUnknown(TeamglmError):
@@ -63,6 +65,16 @@ class Passage:
     page: int | None
     section: str | None
     language: Language
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a document begins, which tells its title, its date and its version."""
+
+    document_id: str
+    document: str
+    section: str | None
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +139,24 @@ class Records:
         if not rows:
             raise DocumentUnknown(document_id)
         return [Passage(*row) for row in rows]
+
+    def neighbours(
+        self, document_id: str, ordinals: Collection[int], audience: Audience
+    ) -> dict[int, Passage]:
+        """Return those of a document's live passages that are visible, by their ordinal."""
+        query = _passages(audience).where(
+            document.c.id == document_id, passage.c.ordinal.in_(sorted(ordinals))
+        )
+        with self._reading.connect() as connection:
+            return {row.ordinal: Passage(*row) for row in connection.execute(query)}
+
+    def openings(self, audience: Audience) -> list[Opening]:
+        """Return how each visible document begins that answers now."""
+        beginning = func.substr(chunk.c.text, 1, _OPENING)
+        query = _live(select(document.c.id, document.c.name, chunk.c.section, beginning), audience)
+        with self._reading.connect() as connection:
+            rows = connection.execute(query.where(passage.c.ordinal == 0))
+            return [Opening(*row) for row in rows]
 
     def text_of(self, document_id: str, audience: Audience) -> str:
         """Return the text that a document's offsets count in; raise `DocumentUnknown`."""

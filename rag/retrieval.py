@@ -2,95 +2,51 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from datetime import date
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from langchain_core.embeddings import Embeddings
 
+from rag.agreement import Agreement, Statement, statement
 from rag.audience import Audience
-from rag.keywords import MAX_WEIGHT, Scores, query_weights, term_id, terms
+from rag.fusion import expected, fuse, fuse_translated
+from rag.gate import ACROSS_LANGUAGES, SAME_LANGUAGE, signals
+from rag.keywords import MAX_WEIGHT, Scores, query_weights, rarity, term_id, terms
 from rag.language import LANGUAGES, Language, chinese_share, language_of
+from rag.literals import LITERAL, literal_scores, literals
 from rag.records import Passage, Records, embedded_text
 from rag.store import PassageIndex
+from rag.titles import Titles
 
 # Candidates of each arm. Rows that aren't live are dropped afterwards, so it is more than needed.
 CANDIDATES = 40
-_DENSE_SHARE = 0.65
-# Of two equals the one in the question's language is the better answer.
-_ACROSS = 0.95
+# And of each document that the question names.
+_NAMED = 8
+# A word of the title counts this much, for every passage of the document.
+_TITLE_WEIGHT = 0.4
+# A question of whose weight a title has so much is the document's name, and asks for nothing else.
+_NAMES = 0.8
 # The question against this many passages shows what "unrelated" looks like in this index.
 _BACKGROUND = 256
 # With fewer passages there is nothing to compare with.
 _FEWEST = 8
-_RUNNER_UP = 5
-_KEPT_BACKGROUNDS = 32
+_KEPT_AUDIENCES = 32
 _ATTEMPTS = 5
 # So many of the best a reranker reads again: more gain little and take long.
 _RERANKED = 20
+# So many of the best are compared, whether one replaces or contradicts another.
+_COMPARED = 6
+# Of the passages, from where on those in another language are worth a translation, and how sure
+# it may be at most that the answer is in the question's own.
+_NOTABLE = 0.05
+_DOUBTFUL = 0.5
 
-
-@dataclass(frozen=True, slots=True)
-class Signals:
-    """What tells whether the answer is among the passages found, standardised on this index."""
-
-    standing: float
-    """How many standard deviations the best cosine is above the question's usual one here."""
-    keywords: float
-    """The root of the best keyword score's share of the possible one."""
-    lead: float
-    """The root of how far the best cosine is ahead of the sixth."""
-
-
-def signals(
-    cosines: npt.NDArray[Any],
-    keywords: npt.NDArray[Any],
-    usual: npt.NDArray[Any],
-    possible: float,
-) -> Signals:
-    """Return the signals of a question.
-
-    `cosines` and `keywords` are the candidates' scores, `usual` the question's cosines with a
-    sample of the index, `possible` the keyword score of a passage that has every term for sure.
-    """
-    ordered = np.sort(cosines)[::-1]
-    spread = max(float(usual.std()), 1e-6)
-    lead = float(ordered[0] - ordered[min(_RUNNER_UP, len(ordered) - 1)])
-    share = float(keywords.max()) / possible if possible else 0.0
-    return Signals(
-        float(ordered[0] - usual.mean()) / spread,
-        math.sqrt(max(share, 0.0)),
-        math.sqrt(max(lead, 0.0)),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Gate:
-    """A logistic model of "the answer is among the passages found"; bench/gate.py fits it."""
-
-    bias: float
-    standing: float
-    keywords: float
-    lead: float
-
-    def confidence(self, signals: Signals) -> float:
-        """Return the probability, from 0 to 1."""
-        score = (
-            self.bias
-            + self.standing * signals.standing
-            + self.keywords * signals.keywords
-            + self.lead * signals.lead
-        )
-        return 1 / (1 + math.exp(-max(min(score, 30.0), -30.0)))
-
-
-SAME_LANGUAGE = Gate(bias=-12.76, standing=0.82, keywords=14.55, lead=21.86)
-# Words don't match across languages: only meaning tells, and less surely.
-ACROSS_LANGUAGES = Gate(bias=-6.8, standing=2.4, keywords=0.0, lead=0.0)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +55,8 @@ class Hit:
 
     passage: Passage
     score: float
+    replaced: bool = False
+    """Whether a better one says what counts instead: a newer version, or one in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +68,12 @@ class Retrieval:
     """None where there are too few passages to tell."""
     rarities: Mapping[int, float]
     """How rare each term of the question is, by term id."""
+    better_in: Language | None = None
+    """The language that the question should be translated into, to find more."""
+    disagreeing: tuple[Hit, ...] = ()
+    """Those of the hits that give different answers, where nothing says which of them counts."""
+    follows: bool = False
+    """Whether it was found with what was said before: the question alone would find less."""
 
 
 class Reranker(Protocol):
@@ -136,7 +100,9 @@ class Retriever:
         *,
         embedder_key: str,
         reranker: Reranker | None = None,
+        today: Callable[[], date] = date.today,
     ) -> None:
+        self._today = today
         self._records = records
         self._reranker = reranker
         self._index = index
@@ -144,168 +110,309 @@ class Retriever:
         self._embedder_key = embedder_key
         self.hidden: Collection[str] = ()
         """Ids of documents to leave out: what is found when they aren't there."""
-        self._backgrounds: dict[tuple[Audience, Language], _Background] = {}
-        self._lock = threading.Lock()
+        self._backgrounds = _Remembered[npt.NDArray[np.float32]]()
+        self._titles = _Remembered[Titles]()
         self._scores = Scores()
 
     def use(self, index: PassageIndex, embeddings: Embeddings, embedder_key: str) -> None:
         """Answer from another model's index; call it while no question is being answered."""
         self._index, self._embeddings, self._embedder_key = index, embeddings, embedder_key
 
-    def retrieve(self, query: str, audience: Audience, *, limit: int) -> Retrieval:
-        """Return at most `limit` live passages that the audience may see; blocking, thread-safe."""
-        found_terms = {term_id(term) for term in terms(query)}
+    def retrieve(
+        self, query: str, audience: Audience, *, limit: int, translation: str | None = None
+    ) -> Retrieval:
+        """Return at most `limit` live passages that the audience may see; blocking, thread-safe.
+
+        `translation` is the question in the other language, for the passages that are in it.
+        """
         count, generation = self._records.state(audience)
-        frequencies = self._records.frequencies(found_terms, audience)
-        rarities = query_weights(query, frequencies, count)
         if not audience.scopes or not count or not query.strip():
-            return Retrieval((), 0.0, rarities)
-        vector = np.asarray(self._embeddings.embed_query(query), np.float32)
-        # The question's cosines with a sample of the index, by the language of the passages.
+            return Retrieval((), 0.0, self._rarities(query, audience, count))
+        asked = self._asked(query, audience, count, generation)
+        other = self._asked(translation, audience, count, generation) if translation else None
+        titles = self._titles_of(audience, generation)
+        both = [asked, other] if other else [asked]
+        found = self._candidates(both, audience, titles, query, generation)
+        if not found.passages:
+            return Retrieval((), 0.0, asked.rarities)
+        keywords = [
+            self._keywords(found.passages, worded, each.rarities, titles)
+            for worded, each in zip(found.worded, found.asked, strict=True)
+        ]
+        shares = np.array([chinese_share(passage.text) for passage in found.passages])
+        standings = [
+            cosines - expected(shares, each.usual)
+            for cosines, each in zip(found.cosines, found.asked, strict=True)
+        ]
+        languages = [passage.language for passage in found.passages]
+        own = np.array([language == asked.language for language in languages])
+        own_sure = _sureness(found, keywords, asked, asked.language)
+        if other:
+            scores = fuse_translated(
+                (standings[0], standings[1]), (keywords[0], keywords[1]), own, own_sure or 0.0
+            )
+        else:
+            scores = fuse(standings[0], keywords[0], own, own_sure or 0.0)
+        scores = scores + _to_the_letter(query, found.passages, asked.rarities, titles)
+        order = sorted(range(len(scores)), key=lambda at: (-scores[at], found.passages[at].row_id))
+        ranked = [Hit(found.passages[at], float(scores[at])) for at in order]
+        ranked = self._reranked(query, ranked[: max(limit, _RERANKED)])
+        rarities = {**(other.rarities if other else {}), **asked.rarities}
+        settled, disagreeing = self._settled(ranked, rarities, titles, audience, count)
+        hits = tuple(settled[:limit])
+        best = languages[order[0]]
+        told = other if other and best != asked.language else asked
+        confidence = _sureness(found, keywords, told, best)
+        better_in = None if other else _better_in(asked, best, own_sure, count)
+        return Retrieval(
+            hits, confidence, rarities, better_in, tuple(h for h in disagreeing if h in hits)
+        )
+
+    def _asked(self, text: str, audience: Audience, count: int, generation: int) -> _Asked:
+        vector = np.asarray(self._embeddings.embed_query(text), np.float32)
         usual = {
             language: background @ vector
             for language in LANGUAGES
             if len(background := self._background(audience, language, generation))
         }
-        near, worded, passages = self._candidates(vector, rarities, audience, usual, generation)
-        rows = [row for row in near if passages[row].document_id not in self.hidden]
-        if not rows:
-            return Retrieval((), 0.0, rarities)
-        cosines = np.array([near[row] for row in rows], np.float64)
-        keywords = self._keywords([passages[row] for row in rows], worded, rarities)
-        languages = [passages[row].language for row in rows]
-        asked = language_of(query)
-        scores = _fuse(
-            cosines - _expected([passages[row].text for row in rows], usual),
-            keywords,
-            np.array([language == asked for language in languages]),
-        )
-        order = sorted(range(len(rows)), key=lambda at: (-scores[at], rows[at]))
-        fused = [Hit(passages[rows[at]], float(scores[at])) for at in order]
-        hits = self._reranked(query, fused[: max(limit, _RERANKED)])[:limit]
-        best = languages[order[0]]
-        if len(usual[best]) < _FEWEST:
-            return Retrieval(hits, None, rarities)
-        in_best = np.array([language == best for language in languages])
-        possible = sum(rarities.values()) * MAX_WEIGHT
-        gate = SAME_LANGUAGE if best == asked else ACROSS_LANGUAGES
-        found = signals(cosines[in_best], keywords[in_best], usual[best], possible)
-        return Retrieval(hits, gate.confidence(found), rarities)
+        rarities = self._rarities(text, audience, count)
+        return _Asked(language_of(text), vector, rarities, usual)
 
-    def _reranked(self, query: str, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    def _rarities(self, text: str, audience: Audience, count: int) -> dict[int, float]:
+        frequencies = self._records.frequencies({term_id(term) for term in terms(text)}, audience)
+        return query_weights(text, frequencies, count)
+
+    def _reranked(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
         """Return the hits in the reranker's order and with its scores, if there is one."""
         if self._reranker is None:
-            return tuple(hits)
-        texts = [embedded_text(hit.passage.section, hit.passage.text) for hit in hits]
+            return list(hits)
+        texts = [_read(hit.passage) for hit in hits]
         scored = zip(self._reranker.score(query, texts), hits, strict=True)
         rescored = [Hit(hit.passage, score) for score, hit in scored]
-        return tuple(sorted(rescored, key=lambda hit: -hit.score))
+        return sorted(rescored, key=lambda hit: -hit.score)
+
+    def _candidates(
+        self,
+        asked: Sequence[_Asked],
+        audience: Audience,
+        titles: Titles,
+        query: str,
+        generation: int,
+    ) -> _Candidates:
+        """Return the passages that the searches found, with their cosines to each question."""
+        languages = asked[0].usual.keys()
+        named = [*titles.named_in(query), *titles.meant_by(asked[0].rarities)]
+        for _ in range(_ATTEMPTS):
+            near = [self._near(each, audience, languages, named) for each in asked]
+            worded = [
+                dict(self._index.search_sparse(each.rarities, audience.scopes, CANDIDATES))
+                for each in asked
+            ]
+            rows = {row for scores in (*near, *worded) for row in scores}
+            found = self._records.candidates(sorted(rows), audience, self._embedder_key)
+            # What another search found is compared here, so that all scores are exact.
+            for row, (_, stored) in found.items():
+                for cosines, each in zip(near, asked, strict=True):
+                    if row not in cosines and stored is not None:
+                        cosines[row] = float(stored @ each.vector)
+            # A document that was published meanwhile would be missing, old version and new.
+            before, generation = generation, self._records.generation(audience)
+            if generation == before:
+                break
+        live = [
+            row
+            for row, (passage, _) in found.items()
+            if passage.language in languages
+            and passage.document_id not in self.hidden
+            and all(row in cosines for cosines in near)
+        ]
+        return _Candidates(
+            tuple(asked),
+            [found[row][0] for row in live],
+            [np.array([cosines[row] for row in live], np.float64) for cosines in near],
+            worded,
+        )
+
+    def _near(
+        self,
+        asked: _Asked,
+        audience: Audience,
+        languages: Collection[Language],
+        named: Sequence[str],
+    ) -> dict[str, float]:
+        near: dict[str, float] = {}
+        vector = asked.vector.tolist()
+        for language in languages:
+            near |= self._index.search_dense(vector, audience.scopes, CANDIDATES, language=language)
+        if named:
+            near |= self._index.search_dense(
+                vector, audience.scopes, _NAMED * len(named), documents=named
+            )
+        return near
 
     def _keywords(
         self,
         passages: Sequence[Passage],
         worded: Mapping[str, float],
         rarities: Mapping[int, float],
+        titles: Titles,
     ) -> npt.NDArray[np.float64]:
         """Return every candidate's BM25 score, also of what only its meaning found."""
         known = dict(worded)
         if len(worded) == CANDIDATES:  # else nothing further has any of the words
             rest = [passage for passage in passages if passage.row_id not in worded]
-            texts = ((p.row_id, embedded_text(p.section, p.text)) for p in rest)
+            texts = ((passage.row_id, _read(passage)) for passage in rest)
             scored = zip(rest, self._scores.of(texts, rarities), strict=True)
             known |= {passage.row_id: float(score) for passage, score in scored}
-        return np.array([known.get(passage.row_id, 0.0) for passage in passages], np.float64)
+        titled = [titles.terms_of(passage.document_id) & rarities.keys() for passage in passages]
+        return np.array(
+            [
+                known.get(passage.row_id, 0.0) + _TITLE_WEIGHT * sum(rarities[t] for t in shared)
+                for passage, shared in zip(passages, titled, strict=True)
+            ],
+            np.float64,
+        )
 
-    def _candidates(
+    def _settled(
         self,
-        vector: npt.NDArray[np.float32],
+        hits: Sequence[Hit],
         rarities: Mapping[int, float],
+        titles: Titles,
         audience: Audience,
-        languages: Collection[Language],
-        generation: int,
-    ) -> tuple[dict[str, float], dict[str, float], dict[str, Passage]]:
-        """Return cosines, scores and passages of what the searches found, by row id.
+        count: int,
+    ) -> tuple[list[Hit], list[Hit]]:
+        """Put what was replaced behind the rest of the best, and tell which of these disagree.
 
-        What only its meaning found has no score, and all have a cosine.
+        The best scores stay where they are: they go to those that come first now.
         """
-        for _ in range(_ATTEMPTS):
-            near: dict[str, float] = {}
-            for language in languages:
-                near |= self._index.search_dense(
-                    vector.tolist(), audience.scopes, CANDIDATES, language=language
-                )
-            worded = dict(self._index.search_sparse(rarities, audience.scopes, CANDIDATES))
-            rows = list(near | worded)
-            found = self._records.candidates(rows, audience, self._embedder_key)
-            passages = {row: passage for row, (passage, _) in found.items()}
-            # What only the keywords found is compared here, so that both scores are exact.
-            for row, (_, stored) in found.items():
-                if row not in near and stored is not None:
-                    near[row] = float(stored @ vector)
-            # A document that was published meanwhile would be missing, old version and new.
-            before, generation = generation, self._records.generation(audience)
-            if generation == before:
-                break
-        live = {
-            row: cosine
-            for row, cosine in near.items()
-            if row in passages and passages[row].language in languages
+        compared = list(hits[:_COMPARED])
+        if len({hit.passage.document_id for hit in compared}) < 2:
+            return list(hits), []
+        said = [_statement(hit.passage, rarities, titles) for hit in compared]
+        words = frozenset[int]().union(*(each.words for each in said))
+        frequencies = self._records.frequencies(words, audience)
+        rare = {word: rarity(min(frequencies.get(word, 0), count), count) for word in words}
+        agreement = Agreement(rare, self._today())
+        replaced = {
+            at
+            for at, old in enumerate(said)
+            if any(agreement.replaces(new, old) for new in said if new is not old)
         }
-        return live, worded, passages
+        left = [at for at in range(len(said)) if at not in replaced]
+        first, *rest = left or [0]
+        against = [at for at in rest if agreement.contradicts(said[first], said[at])]
+        order = [*left, *sorted(replaced)]
+        moved = {
+            at: Hit(compared[at].passage, compared[place].score, at in replaced)
+            for place, at in enumerate(order)
+        }
+        disagreeing = [moved[first], *(moved[at] for at in against)] if against else []
+        return [*moved.values(), *hits[_COMPARED:]], disagreeing
 
     def _background(
         self, audience: Audience, language: Language, generation: int
     ) -> npt.NDArray[np.float32]:
-        state = (self._embedder_key, generation)
-        key = (audience, language)
-        known = self._backgrounds.get(key)
-        if known is None or known.state != state:
-            sample = self._records.sample_vectors(audience, language, state[0], _BACKGROUND)
-            known = _Background(state, sample)
-            with self._lock:
-                if len(self._backgrounds) >= _KEPT_BACKGROUNDS:
-                    self._backgrounds.clear()
-                self._backgrounds[key] = known
-        return known.vectors
+        key = self._embedder_key
+        return self._backgrounds.get(
+            (audience, language),
+            (key, generation),
+            lambda: self._records.sample_vectors(audience, language, key, _BACKGROUND),
+        )
+
+    def _titles_of(self, audience: Audience, generation: int) -> Titles:
+        openings = self._records.openings
+        return self._titles.get(audience, generation, lambda: Titles(openings(audience)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """A question, or its translation, and what it is compared by."""
+
+    language: Language
+    vector: npt.NDArray[np.float32]
+    rarities: Mapping[int, float]
+    usual: Mapping[Language, npt.NDArray[np.float32]]
+    """Its cosines with a sample of the index, by the language of the passages."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Background:
-    """A sample of what an audience may see, and the embedder and generation that it is of."""
+class _Candidates:
+    """Passages, and their cosines to each of the questions."""
 
-    state: tuple[str, int]
-    vectors: npt.NDArray[np.float32]
+    asked: tuple[_Asked, ...]
+    passages: list[Passage]
+    cosines: list[npt.NDArray[np.float64]]
+    worded: list[dict[str, float]]
+    """The keyword scores that the index gave, by row id."""
 
 
-def _expected(
-    texts: Sequence[str], usual: Mapping[Language, npt.NDArray[np.float32]]
+class _Remembered(Generic[_T]):
+    """What was made of an audience's passages, for as long as they stay as they are."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, tuple[Any, _T]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: Any, state: Any, make: Callable[[], _T]) -> _T:
+        """Return what is remembered of this state, or make it."""
+        known = self._known.get(key)
+        if known is None or known[0] != state:
+            known = (state, make())
+            with self._lock:
+                if len(self._known) >= _KEPT_AUDIENCES:
+                    self._known.clear()
+                self._known[key] = known
+        return known[1]
+
+
+def _statement(passage: Passage, rarities: Mapping[int, float], titles: Titles) -> Statement:
+    identity = passage.document_id
+    return statement(
+        identity, _read(passage), titles.terms_of(identity), titles.edition_of(identity), rarities
+    )
+
+
+def _to_the_letter(
+    query: str, passages: Sequence[Passage], rarities: Mapping[int, float], titles: Titles
 ) -> npt.NDArray[np.float64]:
-    """Return the cosine that is usual for each text, by how much of it is in which language."""
-    means = {language: float(values.mean()) for language, values in usual.items()}
-    english, chinese = (means.get(language, max(means.values())) for language in LANGUAGES)
-    shares = np.array([chinese_share(text) for text in texts])
-    expected: npt.NDArray[np.float64] = shares * chinese + (1 - shares) * english
-    return expected
+    """Return what passages gain that have the question's very words, or are what it names."""
+    wanted = literals(query)
+    texts = [f"{passage.document}\n{_read(passage)}" for passage in passages] if wanted else []
+    meant = titles.meant_by(rarities)
+    named = {identity for identity, share in meant.items() if share >= _NAMES}
+    titled = [LITERAL * (passage.document_id in named) for passage in passages]
+    return np.maximum(literal_scores(wanted, texts), titled) if wanted else np.array(titled)
 
 
-def _fuse(
-    standings: npt.NDArray[np.float64],
-    keywords: npt.NDArray[np.float64],
-    same_language: npt.NDArray[np.bool_],
-) -> npt.NDArray[np.float64]:
-    """Weigh meaning and keywords; across languages words may help, and never harm.
-
-    `standings` are cosines above what is usual in the passage's language: passages in the
-    question's own language have higher cosines whatever they say.
-    """
-    dense = _spread(standings)
-    fused = _DENSE_SHARE * dense + (1 - _DENSE_SHARE) * _spread(keywords)
-    across = _ACROSS * np.maximum(dense, fused)
-    scores: npt.NDArray[np.float64] = np.where(same_language, fused, across)
-    return scores
+def _read(passage: Passage) -> str:
+    return embedded_text(passage.section, passage.text)
 
 
-def _spread(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    lowest, highest = float(values.min()), float(values.max())
-    # What differs by less is equal: the rest is the rounding of 32 bits.
-    return (values - lowest) / max(highest - lowest, 1e-3)
+def _better_in(asked: _Asked, best: Language, own: float | None, count: int) -> Language | None:
+    """Return the other language, if passages in it may well have the answer."""
+    others = [
+        language
+        for language, sample in asked.usual.items()
+        if language != asked.language and len(sample) >= min(_BACKGROUND, _NOTABLE * count)
+    ]
+    if not others or (best == asked.language and (own is None or own >= _DOUBTFUL)):
+        return None
+    return others[0]
+
+
+def _sureness(
+    found: _Candidates,
+    keywords: Sequence[npt.NDArray[np.float64]],
+    asked: _Asked,
+    language: Language,
+) -> float | None:
+    """Return how likely the answer is in this language; None with too few passages to tell."""
+    inside = np.array([passage.language == language for passage in found.passages])
+    usual = asked.usual.get(language)
+    if usual is None or len(usual) < _FEWEST or not inside.any():
+        return None
+    which = found.asked.index(asked)
+    possible = sum(asked.rarities.values()) * MAX_WEIGHT
+    gate = SAME_LANGUAGE if language == asked.language else ACROSS_LANGUAGES
+    said = signals(found.cosines[which][inside], keywords[which][inside], usual, possible)
+    return gate.confidence(said)

@@ -117,12 +117,14 @@ class PassageIndex:
         limit: int,
         *,
         language: str | None = None,
+        documents: Sequence[str] = (),
     ) -> Hits:
         """Return (row id, cosine) of the nearest passages in these scopes, best first.
 
-        `language` looks among the passages in that language alone.
+        `language` looks among the passages in that language alone, `documents` among those of the
+        documents with these ids, if there are any.
         """
-        return self._search("dense", list(vector), scopes, limit, language)
+        return self._search("dense", list(vector), scopes, limit, language, documents)
 
     def search_sparse(
         self, weights: Mapping[int, float], scopes: frozenset[str], limit: int
@@ -193,10 +195,13 @@ class PassageIndex:
         scopes: frozenset[str],
         limit: int,
         language: str | None = None,
+        documents: Sequence[str] = (),
     ) -> Hits:
         if not scopes or limit < 1:
             return []
         condition = f"scope in [{', '.join(_quote(scope) for scope in sorted(scopes))}]"
+        if documents:
+            condition += f" and doc_id in [{', '.join(map(_quote, documents))}]"
         if language is not None:
             condition += f" and lang == {_quote(language)}"
         metric = "COSINE" if field == "dense" else "IP"

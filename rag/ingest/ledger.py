@@ -172,12 +172,12 @@ class Ledger:
 
     def rename(self, document_id: str, name: str) -> None:
         """Give a document another name; its id and all that is known of it stay."""
+        renamed = update(document).where(document.c.id == document_id).returning(document.c.scope)
+        now = self._clock().isoformat()
         with self._engine.begin() as connection:
-            connection.execute(
-                update(document)
-                .where(document.c.id == document_id)
-                .values(name=name, updated_at=self._clock().isoformat())
-            )
+            scopes = connection.scalars(renamed.values(name=name, updated_at=now))
+            for scope in scopes.all():  # it is found by its name, too
+                add_to_tally(connection, {scope: 0})
 
     def publish(self, version_ids: Collection[str]) -> set[str]:
         """Let staged versions answer instead of those before; return which weren't forgotten."""

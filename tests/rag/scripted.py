@@ -99,9 +99,13 @@ class ScriptedRetriever(Retriever):
     def __init__(self, find: Callable[[str], Retrieval]) -> None:
         self.find = find
         self.queries: list[tuple[str, Audience]] = []
+        self.translations: list[str | None] = []
 
-    def retrieve(self, query: str, audience: Audience, *, limit: int) -> Retrieval:
+    def retrieve(
+        self, query: str, audience: Audience, *, limit: int, translation: str | None = None
+    ) -> Retrieval:
         self.queries.append((query, audience))
+        self.translations.append(translation)
         return self.find(query)
 
 

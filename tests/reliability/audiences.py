@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from rag.ingest.indexer import Indexer
 from rag.ingest.lessons import Lesson
 from rag.keywords import passage_weights
 from rag.language import Language
-from rag.records import Passage, Records
+from rag.records import Opening, Passage, Records
 from rag.retrieval import Retrieval, Retriever
 from rag.schema import metadata, open_engine
 from rag.store import Hits, PassageIndex
@@ -100,6 +100,8 @@ class Shelf:
             lessons.append(Lesson(file, scope, "upload", name, None, f"{self._written}.txt"))
             for ordinal, line in enumerate(lines):
                 made = passage(line, name=name, ordinal=ordinal)
+                unique = f"{scope} {name}"
+                made = replace(made, document_id=unique, row_id=f"{unique} {ordinal} {line}")
                 vector = np.asarray(self.embeddings.embed_query(line), np.float32)
                 self.known.append(Known(scope, made, vector, passage_weights(line)))
         for lesson, learned in zip(lessons, self.indexer.learn_many(lessons), strict=True):
@@ -133,9 +135,9 @@ class Plain:
     def __init__(self, known: Sequence[Known]) -> None:
         self._known = {"\0".join(each.key): each for each in known}
 
-    def passage_count(self, _audience: Audience) -> int:
-        """Count."""
-        return len(self._known)
+    def state(self, _audience: Audience) -> tuple[int, int]:
+        """Count, and never change."""
+        return len(self._known), 0
 
     def generation(self, _audience: Audience) -> int:
         """Never change."""
@@ -154,18 +156,29 @@ class Plain:
         assert len(some) < limit
         return np.array(some, np.float32)
 
-    def vectors(
+    def candidates(
         self, rows: Sequence[str], _audience: Audience, _embedder: str
-    ) -> dict[str, npt.NDArray[np.float32]]:
-        """Return the vectors of rows."""
-        return {row: self._known[row].vector for row in rows}
+    ) -> dict[str, tuple[Passage, npt.NDArray[np.float32]]]:
+        """Return the passages and vectors of rows."""
+        return {row: (self._known[row].passage, self._known[row].vector) for row in rows}
 
-    def passages(self, rows: Sequence[str], _audience: Audience) -> dict[str, Passage]:
-        """Return the passages of rows."""
-        return {row: self._known[row].passage for row in rows}
+    def openings(self, _audience: Audience) -> list[Opening]:
+        """Return how each document begins."""
+        passages = [each.passage for each in self._known.values()]
+        return [
+            Opening(each.document_id, each.document, each.section, each.text)
+            for each in passages
+            if each.ordinal == 0
+        ]
 
     def search_dense(
-        self, vector: Sequence[float], _scopes: frozenset[str], limit: int, *, language: str
+        self,
+        vector: Sequence[float],
+        _scopes: frozenset[str],
+        limit: int,
+        *,
+        language: str | None = None,
+        documents: Sequence[str] = (),
     ) -> Hits:
         """Compare with every vector."""
         asked = np.asarray(vector, np.float32)
@@ -173,7 +186,8 @@ class Plain:
             {
                 row: float(each.vector @ asked)
                 for row, each in self._known.items()
-                if each.passage.language == language
+                if language in (None, each.passage.language)
+                and (not documents or each.passage.document_id in documents)
             },
             limit,
         )

@@ -1,0 +1,107 @@
+"""Whether passages of several documents say the same thing, replace one another, or disagree."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
+
+from rag.editions import Edition
+from rag.keywords import term_id, terms
+from rag.sentences import sentence_spans
+
+# Of the weight of the shorter sentence, what two that are about one thing have in common.
+_ALIKE = 0.4
+# Of the weight of the longer one, what two that contradict each other have in common.
+_VERY_ALIKE = 0.5
+# Of the question's weight, what the newer one has to say to stand for the older one.
+_SAYS_AS_MUCH = 0.8
+_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*|[一二三四五六七八九十百千两]+(?=[个個天年月日周次元人])")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """What a passage says about a question: the sentence that shares most with it."""
+
+    document_id: str
+    edition: Edition
+    words: frozenset[int]
+    numbers: frozenset[str]
+    covered: float
+    """How much of the question's weight the passage and its title have."""
+
+
+class Agreement:
+    """Compares statements about one question, made on one day.
+
+    `rarities` say how rare the words of the statements are: common ones make nothing alike.
+    """
+
+    def __init__(self, rarities: Mapping[int, float], today: date) -> None:
+        self._rarities = rarities
+        self._today = today
+
+    def replaces(self, new: Statement, old: Statement) -> bool:
+        """Tell whether the new one is what counts where the old one says something else."""
+        return (
+            new.edition.newer_than(old.edition, self._today)
+            and new.covered >= _SAYS_AS_MUCH * old.covered
+            and self._alike(new, old, min) >= _ALIKE
+        )
+
+    def contradicts(self, one: Statement, other: Statement) -> bool:
+        """Tell whether the two give different numbers, and nothing says which one counts."""
+        least, most = sorted((one.covered, other.covered))
+        return (
+            bool(one.numbers - other.numbers)
+            and bool(other.numbers - one.numbers)
+            and least >= _SAYS_AS_MUCH * most
+            and not one.edition.newer_than(other.edition, self._today)
+            and not other.edition.newer_than(one.edition, self._today)
+            and self._alike(one, other, max) >= _VERY_ALIKE
+        )
+
+    def _alike(
+        self, one: Statement, other: Statement, of: Callable[[float, float], float]
+    ) -> float:
+        """Return the share that two statements have in common of the shorter or the longer."""
+        if one.document_id == other.document_id:
+            return 0.0
+        whole = of(self._weight(one.words), self._weight(other.words))
+        return self._weight(one.words & other.words) / whole if whole else 0.0
+
+    def _weight(self, words: frozenset[int]) -> float:
+        return sum(self._rarities.get(word, 0.0) for word in words)
+
+
+def statement(
+    document_id: str,
+    text: str,
+    title: frozenset[int],
+    edition: Edition,
+    rarities: Mapping[int, float],
+) -> Statement:
+    """Return what a passage says about a question, whose terms have these rarities."""
+    best: frozenset[int] = frozenset()
+    sentence, most = "", -1.0
+    everything: set[int] = set(title)
+    for said, found, words in _sentences(text):
+        everything |= found
+        weight = sum(rarities[term] for term in words & rarities.keys())
+        if weight > most:
+            best, sentence, most = words, said, weight
+    covered = sum(rarities[term] for term in everything & rarities.keys())
+    return Statement(document_id, edition, best, frozenset(_NUMBER.findall(sentence)), covered)
+
+
+@lru_cache(maxsize=512)
+def _sentences(text: str) -> tuple[tuple[str, frozenset[int], frozenset[int]], ...]:
+    """Return each sentence of a text with the ids of its terms, and of those that are words."""
+    found = []
+    for start, end in sentence_spans(text):
+        known = terms(text[start:end])
+        words = frozenset(term_id(term) for term in known if not term.isdigit())
+        found.append((text[start:end], frozenset(map(term_id, known)), words))
+    return tuple(found)
