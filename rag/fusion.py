@@ -14,19 +14,24 @@ Scores = npt.NDArray[np.float64]
 _DENSE_SHARE = 0.65
 # Of two equals the one in the question's language is the better answer.
 _ACROSS = 0.95
+# And so much less is another language's worth where the question's own surely has the answer.
+_NOT_NEEDED = 0.3
 # The question as asked and translated by meaning, and translated by keywords.
 _TRANSLATED = (0.5, 0.3, 0.2)
 
 
-def fuse(standings: Scores, keywords: Scores, same_language: npt.NDArray[np.bool_]) -> Scores:
+def fuse(
+    standings: Scores, keywords: Scores, same_language: npt.NDArray[np.bool_], own_sure: float
+) -> Scores:
     """Weigh meaning and keywords; across languages words may help, and never harm.
 
     `standings` are cosines above what is usual in the passage's language: passages in the
-    question's own language have higher cosines whatever they say.
+    question's own language have higher cosines whatever they say. `own_sure` is how likely these
+    have the answer.
     """
     dense = spread(standings)
     fused = _DENSE_SHARE * dense + (1 - _DENSE_SHARE) * spread(keywords)
-    across = _ACROSS * np.maximum(dense, fused)
+    across = _ACROSS * (1 - _NOT_NEEDED * own_sure) * np.maximum(dense, fused)
     return np.asarray(np.where(same_language, fused, across))
 
 
@@ -34,12 +39,14 @@ def fuse_translated(
     standings: tuple[Scores, Scores],
     keywords: tuple[Scores, Scores],
     same_language: npt.NDArray[np.bool_],
+    own_sure: float,
 ) -> Scores:
     """Weigh a question as asked and as translated, each with its standings and keywords."""
     asked, translated, words = _TRANSLATED
     dense = spread(standings[0])
     fused = _DENSE_SHARE * dense + (1 - _DENSE_SHARE) * spread(keywords[0])
     across = asked * dense + translated * spread(standings[1]) + words * spread(keywords[1])
+    across *= 1 - _NOT_NEEDED * own_sure
     return np.asarray(np.where(same_language, fused, across))
 
 
