@@ -161,7 +161,7 @@ async def _observed(
         app.retriever.hidden = {without[question.id]} if question.id in without else ()
         results += await ask_all(
             [question],
-            lambda text, audience: asyncio.to_thread(app.pipeline.retrieve, text, audience),
+            lambda text, audience: app.pipeline.retrieve(text, audience),
             app.pipeline.stream if answers else None,
             audience,
             kept=kept,

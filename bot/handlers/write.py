@@ -71,7 +71,7 @@ class Write:
         facts = []
         if request.options.get("facts") == "documents":
             yield Status(say(language, "searching"))
-            found = await asyncio.to_thread(self._pipeline.retrieve, brief, audience)
+            found = await self._pipeline.retrieve(brief, audience)
             facts = [hit.passage for hit in found.hits]
             if not facts or self._pipeline.is_hopeless(found):
                 yield Reply("refusal", say(language, "no_facts"), language, model=self._model)
