@@ -69,9 +69,16 @@ def term_id(term: str) -> int:
 
 def passage_weights(text: str) -> dict[int, float]:
     """Return the BM25 term-frequency weight of every term of a passage, by dimension."""
+    ids, weights = _weighed(text)
+    return dict(zip(ids.tolist(), weights.tolist(), strict=True))
+
+
+def _weighed(text: str) -> tuple[_Ids, _Weights]:
+    """Return the terms of a passage and what each weighs."""
     counts = Counter(map(term_id, terms(text)))
-    norm = _K1 * (1 - _B + _B * counts.total() / _AVERAGE_TERMS)
-    return {term: count * (_K1 + 1) / (count + norm) for term, count in counts.items()}
+    often = np.fromiter(counts.values(), np.float64, len(counts))
+    norm = _K1 * (1 - _B + _B * often.sum() / _AVERAGE_TERMS)
+    return np.fromiter(counts, np.uint32, len(counts)), often * (_K1 + 1) / (often + norm)
 
 
 class Scores:
@@ -91,19 +98,19 @@ class Scores:
         rare = np.fromiter(rarities.values(), np.float64)
         scores = []
         for row_id, text in passages:
-            ids, weights = self._weighed(row_id, text)
+            ids, weights = self._kept_or_weighed(row_id, text)
             at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
             scores.append(float(rare @ (weights[at] * (ids[at] == wanted))) if len(ids) else 0.0)
         return np.array(scores, np.float64)
 
-    def _weighed(self, row_id: str, text: str) -> tuple[_Ids, _Weights]:
+    def _kept_or_weighed(self, row_id: str, text: str) -> tuple[_Ids, _Weights]:
         with self._lock:
             if row_id in self._known:
                 self._known.move_to_end(row_id)
                 return self._known[row_id]
-        weights = passage_weights(text)
-        ids = np.array(sorted(weights), np.uint32)
-        weighed = ids, np.array([weights[term] for term in ids.tolist()], np.float64)
+        ids, weights = _weighed(text)
+        order = np.argsort(ids)
+        weighed = ids[order], weights[order]
         with self._lock:
             self._known[row_id] = weighed
             if len(self._known) > self._kept:

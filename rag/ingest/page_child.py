@@ -30,7 +30,7 @@ _MARKER = (255, 236, 130)
 _MOST_SCALE = 3.0
 # A part of a quotation that is shorter than this may stand anywhere on a page by chance.
 _LEAST_PART = 6
-_PARTS = re.compile(r"[\n.!?;。！？；]+")
+_PARTS = re.compile(r"[\n.!?:;。！？：；]+")  # a row of a table is "Name: value; ..."
 
 
 def main() -> None:

@@ -140,8 +140,9 @@ async def test_p1_no_byte_of_what_was_forgotten_is_left(
             ]
             assert all(doomed)
             chat.answer = f"It is {canary}."
-            _, reply = await ask(request(f"What does {canary} say?", user=user))
-            assert any(canary in citation.document for citation in reply.citations), reply
+            await ask(request(f"What does {canary} say?", user=user))
+            _, reply = await ask(request(f"What does {canary} say?", "search"))
+            assert canary in str(reply.data)
 
             if case.number % 2:
                 _, reply = await ask(request("", "forget", options={"user": f"cli:{user}"}))
