@@ -14,6 +14,7 @@ from tests.doubles.discord_running import Script, running
 from tests.doubles.discord_wire import DiscordDouble
 from tests.reliability.process import METHODS, Bot, Nursery
 from tests.reliability.rows import Case, cases
+from tests.reliability.test_slack_once import UNLIMITED, settled
 
 PLACES = [f"{method}:{side}" for method in METHODS for side in ("before", "after")]
 
@@ -91,13 +92,13 @@ async def test_d2_what_the_line_lost_is_answered(tmp_path: Path) -> None:
 async def test_d3_a_killed_process_loses_nothing_and_repeats_nothing(
     nursery: Nursery, tmp_path: Path
 ) -> None:
-    for case in cases("D3", "Discord's bot killed", full=200, sample=1):
-        async with DiscordDouble(patience=60) as double:
-            bot = Bot(nursery, tmp_path / str(case.number))
-            where = case.chance.choice(PLACES)
-            bot.tell("crash", where)
-            await bot.start(environment(double))
-            await double.connected()
+    async with DiscordDouble(patience=60) as double:
+        bot = Bot(nursery, tmp_path / "bot", limits=UNLIMITED)
+        await bot.learn()
+        await bot.start(environment(double))
+        await double.connected()
+        for case in cases("D3", "Discord's bot killed", full=200, sample=1):
+            bot.tell("crash", case.chance.choice(PLACES))
             question = ask_somewhere(double, case)
             await bot.ended()
             bot.tell("crash")
@@ -105,7 +106,9 @@ async def test_d3_a_killed_process_loses_nothing_and_repeats_nothing(
             await one_each(double, [question])
             again = double.person.ask(double.channel, "And now?")
             await one_each(double, [question, again])
-            await bot.kill()
+            await settled(bot)
+            del double.backend.transcript[:-200]
+        await bot.kill()
 
 
 async def test_d3_a_command_is_answered_once_after_a_kill(nursery: Nursery, tmp_path: Path) -> None:
