@@ -20,7 +20,7 @@ from rag.finding import Finder, Translates
 from rag.joining import joined
 from rag.language import Language, language_of
 from rag.priority import Priority
-from rag.prompts import ask_prompt, quotation, says_unknown, without_numbers
+from rag.prompts import ask_prompt, disagreement, quotation, says_unknown, without_numbers
 from rag.proof import Proof
 from rag.records import Passage, Records
 from rag.retrieval import Hit, Retrieval, Retriever
@@ -150,6 +150,14 @@ class RagPipeline:
                 return
             sources = number_sources(hits)
             yield Found(tuple(source.whole() for source in sources))
+            if contrary := _contrary(retrieval, sources, language):
+                # What each of them says, word for word: a small model would pick one.
+                clock.mark("first_text", once=True)
+                for sentence in contrary:
+                    proof = replace(proof, shown=proof.shown + 1)
+                    yield sentence
+                yield Finished("answer", language, clock.done(), proof=proof)
+                return
             messages = await asyncio.to_thread(
                 self._prompt, question, language, retrieval, hits, sources, history
             )
@@ -284,3 +292,20 @@ class RagPipeline:
                 break
             turns = [*pair, *turns]
         return ask_prompt(question, text, language, turns, sure=sure)
+
+
+def _contrary(
+    retrieval: Retrieval, sources: Sequence[Source], language: Language
+) -> list[Sentence]:
+    """Return what documents say that contradict each other, each with its citation."""
+    rows = {hit.passage.row_id for hit in retrieval.disagreeing}
+    cited = []
+    for source in sources:
+        if source.passage.row_id in rows and source.sentences:
+            shared = source.shared(retrieval.rarities)
+            cited.append(source.cite(max(range(len(shared)), key=shared.__getitem__)))
+    if len(cited) < 2:
+        return []
+    said = [quotation(citation.document, citation.quote, language) for citation in cited]
+    quoted = [Sentence(f" {text}", (by,)) for text, by in zip(said, cited, strict=True)]
+    return [Sentence(disagreement(language), tuple(cited)), *quoted]

@@ -150,6 +150,13 @@ def quotation(document: str, quote: str, language: Language) -> str:
     return f"《{document}》写道：“{words}”" if language == "zh" else f"“{document}” says: “{words}”"
 
 
+def disagreement(language: Language) -> str:
+    """Return the sentence before what documents say that contradict each other."""
+    return {"en": "The documents disagree about this.", "zh": "关于这一点，文件的说法不一致。"}[
+        language
+    ]
+
+
 def says_unknown(sentence: str) -> bool:
     """Tell whether the model says that the sources don't have the answer."""
     return bool(_UNKNOWN.match(_LEAD.sub("", _NUMBERS.sub("", sentence))))

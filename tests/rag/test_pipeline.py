@@ -1,6 +1,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -256,6 +257,22 @@ class TestProof:
         desk = Desk(find=lambda query: found(LEAVE, confidence=0.4), calibration=calibration)
         assert last(await collect(desk.stream())).outcome == "refusal"
         assert desk.chat.asked == []
+
+
+async def test_documents_that_disagree_are_both_quoted_and_cited_without_the_model() -> None:
+    doors = found("House rules. The doors are locked at 20:00.", "The doors are locked at 21:30.")
+    desk = Desk(find=lambda query: replace(doors, disagreeing=doors.hits))
+    events = await collect(desk.stream("When are the doors locked?"))
+    assert "20:00" in text(events)
+    assert "21:30" in text(events)
+    cited = [event.citations for event in events if isinstance(event, Sentence)]
+    assert [[each.document for each in by] for by in cited] == [
+        ["1.txt", "2.txt"],
+        ["1.txt"],
+        ["2.txt"],
+    ]
+    assert last(events).outcome == "answer"
+    assert desk.chat.asked == []
 
 
 class TestStopping:
