@@ -78,7 +78,7 @@ SKILL_PHRASES: dict[str, tuple[str, str]] = {
         "请说明要提取什么：fields=“姓名，截止日期”，或一个 JSON Schema。（{detail}）",
     ),
     "extracting": ("Reading {name} …", "正在阅读{name}……"),
-    "extracted_from": ("**{name}**", "**{name}**："),
+    "extracted_from": ("{name}:", "{name}："),
     "extracted_more": ("The file has the others.", "其余见文件。"),
     "extracted_file": ("extracted", "提取结果"),
     "not_extracted": (

@@ -11,6 +11,7 @@ from langchain_core.messages import BaseMessage
 from rag.audience import Audience
 from rag.author import Author
 from rag.citations import Source
+from rag.keywords import terms
 from rag.language import Language
 from rag.pipeline import Event, Finished, Partly, Progress, Sentence
 from rag.priority import Priority
@@ -19,6 +20,7 @@ from rag.skill_prompts import draft_prompt, rewrite_prompt, translate_prompt
 from rag.writing import Clock
 
 _DRAFT_TOKENS = 8
+_FEWEST_WORDS = 4
 _MOST_PASSAGES = 60
 """Passages of a text that are written anew: some twenty pages."""
 
@@ -47,12 +49,14 @@ class Drafts:
             judge = await asyncio.to_thread(self._author.proof, None, sources, audience, most=2)
             said = 0
             stream = self._author.sentences(prompt, clock, tokens=_DRAFT_TOKENS)
-            async with aclosing(stream) as sentences:
+            async with aclosing(_spaced(stream)) as sentences:
                 async for sentence in sentences:
                     checked = await asyncio.to_thread(judge.check, sentence)
                     clock.mark("first_text", once=True)
                     said += 1
-                    yield Sentence(sentence, checked.citations)
+                    # A greeting is near to some sentence of every text.
+                    states = len(set(terms(sentence))) >= _FEWEST_WORDS
+                    yield Sentence(sentence, checked.citations if states else ())
             yield Finished("answer" if said else "refusal", language, clock.done())
 
     def rewritten(
@@ -88,7 +92,7 @@ class Drafts:
                 tokens = await asyncio.to_thread(self._tokens, text)
                 held, lead = "", "\n\n" if said else ""
                 stream = self._author.sentences(prompt(text), clock, tokens=tokens)
-                async with aclosing(stream) as sentences:
+                async with aclosing(_spaced(stream)) as sentences:
                     async for sentence in sentences:
                         if held:
                             yield Sentence(held, ())
@@ -106,3 +110,15 @@ class Drafts:
     def _tokens(self, text: str) -> int:
         """Return how many answers' length a text may take when it is written anew."""
         return 2 + 2 * self._author.count(text) // self._author.limits.max_tokens
+
+
+async def _spaced(sentences: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+    """Pass sentences on with the line breaks before them that the model wrote after the last."""
+    space = ""
+    async with aclosing(sentences):
+        async for sentence in sentences:
+            whole = space + sentence
+            shown = whole.rstrip()
+            space = whole[len(shown) :]
+            if shown:
+                yield shown

@@ -1,15 +1,25 @@
-"""`python -m tests.transcripts.skills` writes docs/skills.md anew: each skill, once, for real.
+"""`python -m tests.transcripts.skills` writes docs/skills.md anew: each skill, once.
 
-The command line answers with the embedded models over the handbook in `knowledge/`.
+The command line asks a running bot about the handbook in `knowledge/`; the model is scripted. What
+the page says of table questions was written with the embedded model, and stays.
 """
 
 from __future__ import annotations
 
+import asyncio
 import shlex
-import subprocess
 import sys
+import textwrap
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+import pytest
+
+from bot.adapters.local import ADDRESS_FILE, LocalApi
+from bot.app import opened
+from bot.settings import load_settings
+from tests.bot.fakes import FakeChat, FakeEmbeddings, use
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "skills.md"
@@ -21,11 +31,16 @@ where the platform has forms, or typed as `name=value`: `/glm summarise handbook
 names and values work in Chinese too: `/总结 手册.pdf 篇幅=短`. Answers stream, can be stopped, and
 cite what they rest on; what a model adds isn't cited.
 
-The transcripts below are made by `python -m tests.transcripts.skills`, which runs the command line
-over the handbook in `knowledge/` with the embedded models: what the small model writes is left as
-it is. What Slack and Discord show is in [transcripts.md](transcripts.md).
+The transcripts below are made by `python -m tests.transcripts.skills`: the command line, over the
+handbook in `knowledge/`. What the chat model says is scripted; everything around it is the bot's.
+What Slack and Discord show is in [transcripts.md](transcripts.md). `/help` lists the commands.
 """
-SECTIONS: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...] = (
+TRAIN = (
+    "A release leaves every second Tuesday at 11:00 Xiamen time. "
+    "What isn't merged by the code freeze waits for the next train."
+)
+LEARNED = ("release-process.html", "on-call.csv", "使用指南.md")
+SECTIONS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]], ...] = (
     (
         "Summaries",
         "A document, a web page, a file or a thread, `short`, `medium` or `long`, in the language "
@@ -33,20 +48,29 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...] = (
         "`answers.summary_parts` says how many parts are read, and the answer says when there were "
         "more. What the text doesn't say isn't shown.",
         (
-            ("summarise", "team-handbook.pdf", "--length", "short"),
-            ("summarise", "release-process.html", "--language", "zh", "--length", "short"),
+            (TRAIN, ("summarise", "release-process.html", "--length", "short")),
+            (
+                "用中文提问就用中文回答，用英文提问就用英文回答。每个回答都注明出处。",
+                ("summarise", "使用指南.md", "--length", "short", "--language", "zh"),
+            ),
         ),
     ),
     (
         "Comparing",
         "Two documents or more: what they share, and where they differ.",
-        (("compare", "getting-started.md", "使用指南.md", "--language", "en"),),
+        (
+            (
+                "The person on call rolls back without asking anybody.",
+                ("compare", "release-process.html", "on-call.csv", "--length", "short"),
+            ),
+        ),
     ),
     (
         "What did I miss",
         "`/glm missed 2h` on Slack and `/missed` on Discord sum up what was said in the channel "
         "since then, threads too, for the person alone: `2h`, `3d`, `yesterday`, `Monday`, "
-        "`2026-11-20`, `昨天`, `3天`. At most the newest thousand messages are read.",
+        "`2026-11-20`, `昨天`, `3天`. At most the newest thousand messages are read. "
+        "[transcripts.md](transcripts.md) shows one.",
         (),
     ),
     (
@@ -57,12 +81,12 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...] = (
         "where there are none.",
         (
             (
-                "write",
-                "how to report a lost laptop",
-                "--template",
-                "announcement",
-                "--facts",
-                "documents",
+                "Dear all,\n\nA release leaves every second Tuesday at 11:00 Xiamen time.\n\n"
+                "Thanks!",
+                (
+                    *("write", "when a release leaves"),
+                    *("--template", "email", "--facts", "documents"),
+                ),
             ),
         ),
     ),
@@ -71,11 +95,11 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...] = (
         "A text, a document or a file, as somebody wants it.",
         (
             (
-                "rewrite",
-                "It would be very much appreciated if all of you could kindly make sure that the "
-                "window of the kitchen is closed in the evening.",
-                "--how",
-                "shorter",
+                "Please close the window in the evening.",
+                (
+                    *("rewrite", "Could you all please close the window in the evening?"),
+                    *("--how", "shorter"),
+                ),
             ),
         ),
     ),
@@ -83,7 +107,12 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...] = (
         "Translating",
         "Between English and Chinese, passage by passage; of a document, each passage cites the "
         "one that it translates.",
-        (("translate", "The code freeze is on Thursday at 17:00.", "--language", "zh"),),
+        (
+            (
+                "代码冻结在周四 17:00。",
+                ("translate", "The code freeze is on Thursday at 17:00.", "--language", "zh"),
+            ),
+        ),
     ),
     (
         "Extraction",
@@ -92,40 +121,64 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, ...], ...]], ...] = (
         "cited, and a value that the text doesn't have word for word is marked.",
         (
             (
-                "extract",
-                "release-process.html",
-                "--fields",
-                "release captain, code freeze, coverage",
+                '{"release captain": "Aylin Demir", "code freeze": "2026-01-08", '
+                '"coverage": "85 %"}',
+                (
+                    *("extract", "release-process.html"),
+                    *("--fields", "release captain, code freeze, coverage"),
+                ),
             ),
         ),
     ),
     (
-        "Table questions",
-        "The model writes a query, DuckDB computes it over the rows of a sheet; the answer shows "
-        "both.",
-        (("table", "Who is on call on Wednesday?", "--document", "on-call.csv"),),
+        "What the bot knows of itself",
+        "Asked what it can do, which documents it knows or which model it is, in English or "
+        "Chinese, it answers from what is so; the chat model isn't asked.",
+        (
+            ("", ("ask", "Which documents do you know?")),
+            ("", ("ask", "你是什么模型？")),
+        ),
     ),
 )
 
 
-def main() -> None:
-    """Run every example, and write the page."""
+async def main() -> None:
+    """Have a running bot do every example from the command line, and write the page."""
     parts = [HEAD]
-    with TemporaryDirectory(prefix="teamglm-") as data:
-        _ran(data, ("index",))
-        for title, about, examples in SECTIONS:
-            parts.append(f"## {title}\n\n{about}\n")
-            for arguments in examples:
-                said = _ran(data, arguments)
-                parts.append(f"```console\n$ teamglm {shlex.join(arguments)}\n{said}\n```\n")
-    DOCUMENT.write_text("\n".join(parts), encoding="utf-8")
+    chat = FakeChat()
+    with TemporaryDirectory(prefix="teamglm-") as data, pytest.MonkeyPatch.context() as patch:
+        use(patch, chat=chat, embeddings=FakeEmbeddings())
+        changes = ["answers.refuse_below=0", "ocr_model=null"]
+        settings = load_settings(ROOT / "config.yaml", changes=changes, data=Path(data))
+        async with opened(settings) as app:
+            local = LocalApi(app.dispatcher.handle, settings.data / ADDRESS_FILE)
+            serving = asyncio.create_task(local.run())
+            for name in LEARNED:
+                await _ran(data, ("index", f"knowledge/{name}"))
+            for title, about, examples in SECTIONS:
+                parts.append(f"## {title}\n\n{textwrap.fill(about, 100)}\n")
+                for says, arguments in examples:
+                    chat.answer = says
+                    said = await _ran(data, arguments)
+                    parts.append(f"```console\n$ teamglm {shlex.join(arguments)}\n{said}\n```\n")
+            serving.cancel()
+            with suppress(asyncio.CancelledError):
+                await serving
+    _, tables, kept = DOCUMENT.read_text(encoding="utf-8").partition("## Table questions")
+    DOCUMENT.write_text("\n".join([*parts, tables + kept]), encoding="utf-8")
 
 
-def _ran(data: str, arguments: tuple[str, ...]) -> str:
-    command = [sys.executable, "-m", "bot", "--data", data, *arguments]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    return "\n".join(line.rstrip() for line in (ran.stdout or ran.stderr).strip().splitlines())
+async def _ran(data: str, arguments: tuple[str, ...]) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "bot", "--data", data, *arguments),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    return "\n".join(line.rstrip() for line in (out or err).decode().strip().splitlines())
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())
