@@ -133,7 +133,7 @@ class Plain:
     """Records and index over a list of passages: whoever asks sees all of it."""
 
     def __init__(self, known: Sequence[Known]) -> None:
-        self._known = {"\0".join(each.key): each for each in known}
+        self._known = {each.passage.row_id: each for each in known}
 
     def state(self, _audience: Audience) -> tuple[int, int]:
         """Count, and never change."""
