@@ -40,8 +40,15 @@ class Loading:
         """Return when the part is open; raise why it can't be, and try again when asked again."""
         if self._task is None or (self._task.done() and _failed(self._task)):
             self._task = asyncio.create_task(asyncio.to_thread(self._open))
+            # Whoever asked is told; when the bot ends meanwhile nobody asks any more.
+            self._task.add_done_callback(_failed)
         await asyncio.shield(self._task)
         self._opened.set()
+
+    async def ended(self) -> None:
+        """Return when it isn't being opened any more; what came of that is nobody's now."""
+        if self._task is not None:
+            await asyncio.wait([self._task])
 
     async def opened(self) -> None:
         """Return when the part is open, whoever has it opened; failures are for who asked."""

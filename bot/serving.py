@@ -49,6 +49,8 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
         raise first_of(group) from None
     finally:
         await asyncio.to_thread(app.close)
+        await app.knowledge.ended()
+        await app.talking.ended()
 
 
 def _stop(serving: asyncio.Task[None]) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import pytest
@@ -79,3 +80,21 @@ async def test_who_stops_waiting_does_not_stop_the_opening() -> None:
     part.gate.set()
     await patient
     assert (part.opened, loading.done) == (1, True)
+
+
+async def test_what_fails_when_nobody_asks_any_more_is_told_to_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    part = Part(ModelMissing("closed meanwhile"))
+    part.gate.clear()
+    loading = Loading("chat model", part.open)
+    await loading.ended()
+    asked = asyncio.create_task(loading.ready())
+    await asyncio.sleep(0)
+    asked.cancel()
+    part.gate.set()
+    await loading.ended()
+    assert loading.state == "broken"
+    del loading
+    gc.collect()
+    assert caplog.records == []

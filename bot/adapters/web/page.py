@@ -22,6 +22,11 @@ from bot.adapters.web.text import say
 from bot.messages import Attachment, Language, Reply, Status
 
 Updates = dict[Any, Any]
+Seen = tuple[str, int]
+"""What a tab was sent last, and how often it has been the same since."""
+_NOTHING: Seen = ("", 0)
+# So often nothing is sent because nothing changed; then it is, should it have been lost on its way.
+_SAME = 9
 
 
 class Sent(BaseModel):
@@ -137,7 +142,7 @@ class Page:
                 )
                 self._documents = part("documents", view.documents("en", ()))
         self._confirm = part("confirm", view.confirm("en"))
-        self._seen = gr.State("")
+        self._seen = gr.State(_NOTHING)
         self._timer = gr.Timer(self._busy_seconds)
 
     def _wire(self) -> None:
@@ -186,12 +191,12 @@ class Page:
     async def _open(self, stored: Any, request: gr.Request) -> Updates:
         session = Session.restore(stored)
         session.interrupt()
-        return {**self._words(session), **await self._look(session, "", _tab(request))}
+        return {**self._words(session), **await self._look(session, _NOTHING, _tab(request))}
 
     async def _speak(self, stored: Any, request: gr.Request, event: gr.EventData) -> Updates:
         session = Session.restore(stored)
         session.language = "zh" if event.language == "zh" else "en"
-        return {**self._words(session), **await self._look(session, "", _tab(request))}
+        return {**self._words(session), **await self._look(session, _NOTHING, _tab(request))}
 
     async def _leave(self, request: gr.Request) -> None:
         await self._talk.stop(_tab(request))
@@ -209,10 +214,10 @@ class Page:
 
     # What the bot is up to
 
-    async def _refresh(self, stored: Any, seen: str, request: gr.Request) -> Updates:
+    async def _refresh(self, stored: Any, seen: Seen, request: gr.Request) -> Updates:
         return await self._look(Session.restore(stored), seen, _tab(request))
 
-    async def _look(self, session: Session, seen: str, tab: str) -> Updates:
+    async def _look(self, session: Session, seen: Seen, tab: str) -> Updates:
         language = session.language
         reply = await self._talk.reply(self._talk.request("sources", "", tab, language))
         failed = reply.outcome != "answer"
@@ -223,23 +228,24 @@ class Page:
             now = view.State("error", reply.text)
         top = view.header(language, now)
         listed = view.documents(language, rows, reply.text if failed else "", work)
-        if top + listed == seen:
-            return {self._seen: gr.skip()}
+        shown, times = seen
+        if top + listed == shown and times < _SAME:
+            return {self._seen: (shown, times + 1)}
         busy = now.kind != "ready"
         return {
             self._header: top,
             self._documents: listed,
             self._timer: gr.Timer(self._busy_seconds if busy else self._idle_seconds),
-            self._seen: top + listed,
+            self._seen: (top + listed, 0),
         }
 
-    async def _pause(self, stored: Any, seen: str, request: gr.Request) -> Updates:
+    async def _pause(self, stored: Any, seen: Seen, request: gr.Request) -> Updates:
         return await self._switch("pause", stored, seen, request)
 
-    async def _resume(self, stored: Any, seen: str, request: gr.Request) -> Updates:
+    async def _resume(self, stored: Any, seen: Seen, request: gr.Request) -> Updates:
         return await self._switch("resume", stored, seen, request)
 
-    async def _switch(self, option: str, stored: Any, seen: str, request: gr.Request) -> Updates:
+    async def _switch(self, option: str, stored: Any, seen: Seen, request: gr.Request) -> Updates:
         session, tab = Session.restore(stored), _tab(request)
         options = {option: True}
         await self._talk.reply(
