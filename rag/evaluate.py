@@ -173,11 +173,6 @@ async def _ask(
     )
 
 
-def _timed(end: Finished) -> dict[str, float]:
-    asked = end.proof.asked_ms
-    return {**end.timings_ms, "prompt": asked} if asked is not None else end.timings_ms
-
-
 def _read_kept(file: Path) -> dict[str, Result]:
     if not file.is_file():
         return {}

@@ -44,11 +44,6 @@ class Column:
         """Tell whether its values can be added up."""
         return self.kind in ("BIGINT", "DOUBLE")
 
-    @property
-    def is_time(self) -> bool:
-        """Tell whether its values are days or moments."""
-        return self.kind in ("DATE", "TIMESTAMP")
-
 
 @dataclass(frozen=True, slots=True)
 class Table:

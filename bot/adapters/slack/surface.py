@@ -78,10 +78,6 @@ class SlackSurface:
         share = private and view.request.command in GENERATED and where["channel"][0] != "D"
         return pages(view, share=share and where.get("public") != "yes")
 
-    def is_streaming(self, reference: str) -> bool:
-        """Tell whether a message is being streamed now."""
-        return reference in self._streams
-
     def stopped(self, channel: str, ts: str) -> None:
         """Note that Slack itself has ended a stream."""
         self._streams.pop(f"{channel}/{ts}", None)
