@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -153,8 +153,8 @@ class ScriptedHandle:
             return
         file = io.BytesIO()
         Image.new("RGB", (60, 80), "white").save(file, "WEBP")
-        data = {"media_type": "image/webp", "base64": b64encode(file.getvalue()).decode()}
-        yield Reply("answer", request.text, "en", data=data)
+        shown = File("page.webp", file.getvalue(), request.text)
+        yield Reply("answer", request.text, "en", files=(shown,))
 
     async def _rate(self, request: Request) -> AsyncIterator[ReplyEvent]:
         offer = {"reply": request.options["reply"], "documents": ["handbook.pdf"]}

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from collections.abc import AsyncGenerator
 
 from bot.handlers.passage import passage_at
-from bot.messages import Language, Reply, ReplyEvent, Request
+from bot.messages import File, Language, Reply, ReplyEvent, Request
 from bot.phrases import say
 from rag.audience import Audience
 from rag.errors import DocumentError
@@ -31,7 +30,7 @@ class ShowPage:
     async def handle(
         self, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
-        """Yield the picture as base64, for what the audience sees now."""
+        """Yield the picture as the reply's file, for what the audience sees now."""
         audience = Audience.of(request.audience)
         record = await asyncio.to_thread(self._records.find_document, request.text, audience)
         start, end = int(request.options["start"]), int(request.options["end"])
@@ -49,5 +48,5 @@ class ShowPage:
         except DocumentError:
             yield Reply("refusal", say(language, "no_picture", name=record.document), language)
             return
-        data = {"media_type": "image/webp", "base64": b64encode(picture).decode()}
-        yield Reply("answer", record.document, language, data=data)
+        file = File("page.webp", picture, record.document)
+        yield Reply("answer", record.document, language, files=(file,))

@@ -7,7 +7,6 @@ import contextlib
 import errno
 import importlib
 import socket
-from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -173,8 +172,8 @@ class _Front:
         if reply.outcome != "answer":
             return PlainTextResponse(reply.text, 404)
         return Response(
-            b64decode(reply.data["base64"]),
-            media_type=reply.data["media_type"],
+            reply.files[0].content,
+            media_type="image/webp",
             # Nothing is left in the browser of what is forgotten, and no other site shows it.
             headers={
                 "cache-control": "no-store",

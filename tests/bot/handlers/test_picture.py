@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-
 import pytest
 
 from tests.bot.fakes import request
@@ -22,8 +20,8 @@ async def test_a_page_is_shown_to_those_who_see_the_document(ask: Ask, send: Sen
     place = {"start": 0, "end": 20}
     _, shown = await ask(request("handbook.pdf", "picture", audience=HERE, options=place))
     assert shown.outcome == "answer"
-    assert shown.data["media_type"] == "image/webp"
-    assert base64.b64decode(shown.data["base64"])[8:12] == b"WEBP"
+    [picture] = shown.files
+    assert picture.content[8:12] == b"WEBP"
 
     _, forbidden = await ask(request("handbook.pdf", "picture", options=place))
     _, opened = await ask(request("handbook.pdf", "open", options=place))
