@@ -103,6 +103,7 @@ class App:
         self.records = Records(self.engine)
         self.writer = Writer(self.engine, reading(self.engine))
         kept = settings.answers.keep_days * 86400
+        max_bytes = settings.limits.upload_megabytes << 20
         self.inbox = DurableInbox(self.writer, keep_seconds=kept)
         self.conversations = Conversations(self.writer, keep_seconds=kept)
         self.feedback = Feedback(self.writer)
@@ -111,7 +112,7 @@ class App:
         self.fetcher = Fetcher()
         self.chat = chat_model(settings)
         self.ocr = ocr(settings, self.priority.give_way)
-        self.sandbox = Sandbox(max_bytes=settings.limits.upload_megabytes << 20, ocr=self.ocr)
+        self.sandbox = Sandbox(max_bytes=max_bytes, ocr=self.ocr)
         self.library = Library(
             self.records,
             settings.data,
@@ -121,17 +122,12 @@ class App:
             older=lambda key: embedding_model_of(settings, key),
             cut=Cut(settings.splitter.name, settings.splitter.max_tokens),
             priority=self.priority,
-            max_bytes=settings.limits.upload_megabytes << 20,
+            max_bytes=max_bytes,
             belongs=belonging(settings),
             reranker=reranker(settings),
         )
         self.indexer, self.retriever = self.library.indexer, self.library.retriever
-        self.pages = Pages(
-            self.fetcher,
-            self.indexer,
-            Sightings(self.engine),
-            max_bytes=settings.limits.upload_megabytes << 20,
-        )
+        self.pages = Pages(self.fetcher, self.indexer, Sightings(self.engine), max_bytes=max_bytes)
         self.knowledge = Loading("embedding model", self.library.open)
         self.talking = Loading("chat model", self.chat.load)
         self.translator = Translator(self.chat, ready=self.talking.ready)
@@ -160,6 +156,11 @@ class App:
             Folder(folder.name, folder.path, folder.scope, folder.include, folder.exclude)
             for folder in settings.folders
         ]
+        self.originals = Originals(
+            Blobs(settings.data / "blobs", max_bytes),
+            {folder.source: folder.path for folder in self.folders},
+            max_bytes=max_bytes,
+        )
         self.tables = self._table_questions()
         self.library.followers.append(self.tables.use)
         self.dispatcher = Dispatcher(
@@ -173,14 +174,8 @@ class App:
 
     def _table_questions(self) -> TableQuestions:
         """Return what answers from the rows of sheets."""
-        max_bytes = self.settings.limits.upload_megabytes << 20
-        originals = Originals(
-            Blobs(self.settings.data / "blobs", max_bytes),
-            {folder.source: folder.path for folder in self.folders},
-            max_bytes=max_bytes,
-        )
         return TableQuestions(
-            SheetDocuments(self.records, originals, lambda file: self.sandbox.grids(file)),
+            SheetDocuments(self.records, self.originals, lambda file: self.sandbox.grids(file)),
             self.records,
             self.retriever,
             self.library.model,
@@ -230,15 +225,7 @@ class App:
             Learn(self.pages, needs=[self.knowledge]),
             Sources(self.records, self.library.activity),
             OpenPassage(self.records),
-            ShowPage(
-                self.records,
-                PagePictures(
-                    self.records,
-                    Blobs(self.settings.data / "blobs", max_bytes),
-                    {folder.source: folder.path for folder in self.folders},
-                    max_bytes=max_bytes,
-                ),
-            ),
+            ShowPage(self.records, PagePictures(self.records, self.originals)),
             BackUp(self.indexer),
             Restore(self.indexer, self.knowledge, upgrade),
             Forget(

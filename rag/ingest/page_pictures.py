@@ -8,7 +8,6 @@ import subprocess
 import sys
 import zlib
 from base64 import b64decode
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
@@ -18,7 +17,6 @@ from PIL import Image
 
 from rag.audience import Audience
 from rag.errors import DocumentCode, DocumentError
-from rag.ingest.blobs import Blobs
 from rag.ingest.originals import Originals
 from rag.ingest.processes import ENVIRONMENT, MEBIBYTE, ROOT, answer_line, end
 from rag.records import Records
@@ -32,23 +30,18 @@ _MAX_ANSWER = 16 * MEBIBYTE
 
 
 class PagePictures:
-    """Draws pages of the documents whose bytes are at hand; one at a time, safe from any thread.
-
-    `roots` are the watched folders by what their documents have as their source.
-    """
+    """Draws pages of the documents whose bytes are at hand; one at a time, safe from any thread."""
 
     def __init__(
         self,
         records: Records,
-        blobs: Blobs,
-        roots: Mapping[str, Path],
+        originals: Originals,
         *,
-        max_bytes: int,
         max_memory: int = 1024 * MEBIBYTE,
         seconds: int = 20,
     ) -> None:
         self._records = records
-        self._originals = Originals(blobs, roots, max_bytes=max_bytes)
+        self._originals = originals
         self._memory = max_memory
         self._seconds = seconds
         self._lock = Lock()

@@ -14,6 +14,7 @@ from PIL import Image
 from rag.audience import Audience
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.blobs import Blobs, fingerprint, opened
+from rag.ingest.originals import Originals
 from rag.ingest.page_pictures import PagePictures
 from rag.records import Original
 
@@ -37,10 +38,16 @@ class Read:
         return Original(document_id, self.source, self.file.name, blob)
 
 
+def pictures_of(read: Read, folder: Path) -> PagePictures:
+    """Return the pictures of what was read from a watched folder, or kept in its `blobs`."""
+    blobs = Blobs(folder / "blobs", MAX_BYTES)
+    originals = Originals(blobs, {"folder:knowledge": folder}, max_bytes=MAX_BYTES)
+    return PagePictures(read, originals)  # type: ignore[arg-type]
+
+
 def drawn(file: Path, page: int | None, quote: str) -> Image.Image:
     """Return the picture of a page of a file in a watched folder."""
-    roots = {"folder:knowledge": file.parent}
-    pictures = PagePictures(Read(file), Blobs(file.parent, MAX_BYTES), roots, max_bytes=MAX_BYTES)  # type: ignore[arg-type]
+    pictures = pictures_of(Read(file), file.parent)
     return Image.open(io.BytesIO(pictures.draw("id", page, quote, EVERYONE))).convert("RGB")
 
 
@@ -76,11 +83,8 @@ def test_pictures_and_scans_are_shown_as_they_are(name: str) -> None:
 
 
 def refused(file: Path, read: Read, page: int = 1) -> DocumentCode:
-    roots = {"folder:knowledge": file.parent}
-    blobs = Blobs(file.parent / "blobs", MAX_BYTES)
-    pictures = PagePictures(read, blobs, roots, max_bytes=MAX_BYTES)  # type: ignore[arg-type]
     with pytest.raises(DocumentError) as error:
-        pictures.draw("id", page, HOURS, EVERYONE)
+        pictures_of(read, file.parent).draw("id", page, HOURS, EVERYONE)
     return error.value.code
 
 
@@ -113,8 +117,7 @@ def test_what_has_no_pages_or_is_broken_is_said(tmp_path: Path) -> None:
 
 
 def test_what_was_sent_is_found_where_it_is_kept(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path / "blobs", MAX_BYTES)
-    blobs.take(HANDBOOK, HANDBOOK.name)
-    pictures = PagePictures(Read(HANDBOOK, "upload"), blobs, {}, max_bytes=MAX_BYTES)  # type: ignore[arg-type]
+    Blobs(tmp_path / "blobs", MAX_BYTES).take(HANDBOOK, HANDBOOK.name)
+    pictures = pictures_of(Read(HANDBOOK, "upload"), tmp_path)
     picture = Image.open(io.BytesIO(pictures.draw("id", 1, HOURS, EVERYONE)))
     assert picture.format == "WEBP"
