@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 
 from bot import messages
 from bot.messages import Language, Reply, ReplyChunk, ReplyEvent, Sources, Status
@@ -66,17 +67,7 @@ def _chunk(
     for citation in found:
         place = (citation.document_id, citation.start, citation.end)
         number = numbers.setdefault(place, len(numbers) + 1)
-        numbered.append(
-            messages.Citation(
-                number,
-                citation.document,
-                citation.page,
-                citation.section,
-                citation.quote,
-                citation.start,
-                citation.end,
-            )
-        )
+        numbered.append(replace(cited(citation), number=number))
     return ReplyChunk(text, tuple(numbered))
 
 

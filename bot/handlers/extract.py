@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 from bot.handlers.citing import cited
@@ -76,7 +76,7 @@ class _Table:
         passage = cited(value.citation)
         place = (passage.document, passage.start, passage.end)
         number = len(self.citations) + 1
-        known = self.citations.setdefault(place, _numbered(passage, number))
+        known = self.citations.setdefault(place, replace(passage, number=number))
         return f"\n- {name}: {shown}", (known,)
 
     def file(self, kind: Format) -> File:
@@ -186,18 +186,6 @@ class Extract:
                 table.failed(attachment.name, explain(error, language) or error.code.value)
         for text in await self._reading.named(request, request.text):
             yield text
-
-
-def _numbered(citation: Citation, number: int) -> Citation:
-    return Citation(
-        number,
-        citation.document,
-        citation.page,
-        citation.section,
-        citation.quote,
-        citation.start,
-        citation.end,
-    )
 
 
 def _is_sure(value: Value) -> bool:

@@ -8,11 +8,13 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
+from bot.handlers.citing import cited
 from bot.handlers.opening import opening
 from bot.loading import Loading
-from bot.messages import Citation, File, Language, Reply, ReplyEvent, Request, Status
+from bot.messages import File, Language, Reply, ReplyEvent, Request, Status
 from bot.phrases import counted, say
 from rag.audience import Audience
+from rag.citations import Source
 from rag.tables.answering import Answered, Chosen, Querying, TableQuestions, Unanswered
 from rag.tables.cells import Value
 from rag.tables.chart import chart_of, drawn
@@ -100,13 +102,7 @@ class AskTable:
         if result.basis is not None and result.basis.rows != result.found.rows:
             parts.append(_table(result.basis, table))
         parts.append(_code(event.sql))
-        passage = event.passage
-        citations = () if passage is None else (
-            Citation(
-                1, passage.document, passage.page, passage.section, passage.text, passage.start,
-                passage.end,
-            ),
-        )  # fmt: skip
+        citations = (cited(Source(1, event.passage).whole()),) if event.passage else ()
         return Reply(
             "answer",
             "\n\n".join(parts),
