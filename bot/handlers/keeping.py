@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import AsyncGenerator, Collection
+from contextlib import aclosing
 from dataclasses import replace
 
 from bot.conversations import Conversations, Said
-from bot.messages import Reply, Request
+from bot.messages import Reply, ReplyEvent, Request
 from rag.audience import Audience
 from rag.records import Records
 
@@ -18,6 +19,16 @@ class Keeping:
     def __init__(self, conversations: Conversations, records: Records) -> None:
         self._conversations = conversations
         self._records = records
+
+    async def kept(
+        self, request: Request, read: Collection[str], events: AsyncGenerator[ReplyEvent, None]
+    ) -> AsyncGenerator[ReplyEvent, None]:
+        """Pass events on; the reply at their end is kept before anybody can rate or share it."""
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Reply):
+                    await self.keep(request, read, event)
+                yield event
 
     async def keep(self, request: Request, read: Collection[str], reply: Reply) -> None:
         """Keep a reply with the names of what was read for it, without its files."""

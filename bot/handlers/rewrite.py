@@ -54,11 +54,10 @@ class Rewrite:
             yield status
         passages = await self._passages(request)
         stream = self.stream(request, passages)
-        async with aclosing(replies(stream, language, self._model)) as events:
+        written = replies(stream, language, self._model)
+        read = {each.document for each in passages if each.document}
+        async with aclosing(self._keeping.kept(request, read, written)) as events:
             async for event in events:
-                if isinstance(event, Reply):
-                    read = {each.document for each in passages if each.document}
-                    await self._keeping.keep(request, read, event)
                 yield event
 
     def stream(self, request: Request, passages: Sequence[Passage]) -> AsyncGenerator[Event, None]:

@@ -67,13 +67,11 @@ class Summarise:
         audience = Audience.of(request.audience)
         length = request.options.get("length", "medium")
         stream = self._summaries.stream(texts, audience, language, length)
-        async with aclosing(replies(stream, language, self._model)) as events:
+        written = replies(stream, language, self._model)
+        read = [text.name for text in texts]
+        async with aclosing(self._keeping.kept(request, read, written)) as events:
             async for event in events:
-                if isinstance(event, Reply):
-                    await self._keeping.keep(request, [text.name for text in texts], event)
-                    yield replace(event, data=_data(event))
-                else:
-                    yield event
+                yield replace(event, data=_data(event)) if isinstance(event, Reply) else event
 
     def refused(self, request: Request, language: Language) -> str | None:
         """Return why a request can't be worked on, before anything is opened for it."""

@@ -77,8 +77,8 @@ class Write:
                 yield Reply("refusal", say(language, "no_facts"), language, model=self._model)
                 return
         stream = self._drafts.draft(brief, template, facts, audience, language)
-        async with aclosing(replies(stream, language, self._model)) as events:
+        written = replies(stream, language, self._model)
+        read = {fact.document for fact in facts}
+        async with aclosing(self._keeping.kept(request, read, written)) as events:
             async for event in events:
-                if isinstance(event, Reply):
-                    await self._keeping.keep(request, {fact.document for fact in facts}, event)
                 yield event
