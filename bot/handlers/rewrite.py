@@ -16,6 +16,7 @@ from rag.drafts import Drafts
 from rag.language import language_of
 from rag.pipeline import Event
 from rag.records import DocumentUnknown, Passage
+from rag.summaries import Text
 
 
 class Rewrite:
@@ -52,29 +53,32 @@ class Rewrite:
             return
         async for status in opening(self._needs, language):
             yield status
-        passages = await self._passages(request)
-        stream = self.stream(request, passages)
-        written = replies(stream, language, self._model)
-        read = {each.document for each in passages if each.document}
+        text = await self._text(request)
+        # The dispatcher's language is the option's where there is one.
+        asked = language if "language" in request.options else None
+        written = replies(self.stream(request, text, asked), language, self._model)
+        read = {each.document for each in text.passages if each.document}
         async with aclosing(self._keeping.kept(request, read, written)) as events:
             async for event in events:
                 yield event
 
-    def stream(self, request: Request, passages: Sequence[Passage]) -> AsyncGenerator[Event, None]:
-        """Write the passages anew, in the language that was asked for, else in their own."""
-        how = str(request.options.get("how") or say(_own(passages), "clearer"))
-        return self._drafts.rewritten(passages, how, _wanted(request) or _own(passages))
+    def stream(
+        self, request: Request, text: Text, asked: Language | None
+    ) -> AsyncGenerator[Event, None]:
+        """Write a text anew, in the language that was asked for, else in its own."""
+        how = str(request.options.get("how") or say(text.language, "clearer"))
+        return self._drafts.rewritten(text.passages, how, asked or text.language)
 
-    async def _passages(self, request: Request) -> list[Passage]:
+    async def _text(self, request: Request) -> Text:
         """Return what is to be written anew; a text that names no document is meant itself."""
-        text = request.text.strip()
+        said = request.text.strip()
         try:
-            texts = await self._reading.texts(request, text)
+            texts = await self._reading.texts(request, said)
         except DocumentUnknown:
             if request.attachments:
                 raise
-            return [_said(text)]
-        return [passage for each in texts for passage in each.passages]
+            return Text("", [_said(said)])
+        return Text("", [passage for each in texts for passage in each.passages])
 
 
 class Translate(Rewrite):
@@ -82,20 +86,12 @@ class Translate(Rewrite):
 
     command = "translate"
 
-    def stream(self, request: Request, passages: Sequence[Passage]) -> AsyncGenerator[Event, None]:
-        """Translate the passages."""
-        other: Language = "en" if _own(passages) == "zh" else "zh"
-        return self._drafts.translated(passages, _wanted(request) or other)
-
-
-def _wanted(request: Request) -> Language | None:
-    wanted = request.options.get("language")
-    return wanted if wanted in ("en", "zh") else None
-
-
-def _own(passages: Sequence[Passage]) -> Language:
-    chinese = sum(passage.language == "zh" for passage in passages)
-    return "zh" if 2 * chinese > len(passages) else "en"
+    def stream(
+        self, request: Request, text: Text, asked: Language | None
+    ) -> AsyncGenerator[Event, None]:
+        """Translate a text."""
+        other: Language = "en" if text.language == "zh" else "zh"
+        return self._drafts.translated(text.passages, asked or other)
 
 
 def _said(text: str) -> Passage:
