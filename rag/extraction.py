@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, SchemaError
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from rag.author import Author
@@ -197,12 +197,12 @@ def schema_of(wanted: str) -> dict[str, Any]:
         }
     try:
         schema = json.loads(wanted)
-        _check(schema)
+        _check(schema)  # first, so that no pattern and no reference is looked at
         Draft202012Validator.check_schema(schema)
-    except SchemaUnusable:
-        raise
-    except Exception as error:
-        raise SchemaUnusable(f"That is no JSON Schema: {str(error)[:200]}") from error
+    except (ValueError, SchemaError, RecursionError) as error:
+        # A SchemaError's own text shows the whole schema, however deep.
+        why = error.message if isinstance(error, SchemaError) else str(error)
+        raise SchemaUnusable(f"That is no JSON Schema: {why[:200]}") from error
     return {key: value for key, value in schema.items() if key not in ("$schema", "$id")}
 
 
@@ -212,6 +212,8 @@ def _check(schema: object, depth: int = 0) -> None:
     if unknown := schema.keys() - _KEYWORDS:
         raise SchemaUnusable(f"A schema may not say {', '.join(sorted(unknown))} here.")
     properties = schema.get("properties", {})
+    if not isinstance(properties, dict):
+        raise SchemaUnusable("The properties of a schema are an object: a schema for each name.")
     if len(properties) > _MOST_FIELDS:
         raise SchemaUnusable(f"Name 1 to {_MOST_FIELDS} fields.")
     for inner in (*properties.values(), *([schema["items"]] if "items" in schema else ())):

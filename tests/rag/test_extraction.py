@@ -133,6 +133,10 @@ def test_fields_are_names_with_something_between_them(wanted: str) -> None:
         '{"type": "string", "pattern": "(a+)+$"}',
         '{"type": "no such type"}',
         '{"properties": {}}',
+        '{"type": "object", "properties": ["a"]}',
+        pytest.param('{"type": "string", "enum": ' + "[" * 100_000, id="endless"),
+        pytest.param('{"type": "string", "title": ' + "[" * 900 + "]" * 900 + "}", id="deep"),
+        pytest.param('{"type": "number", "maximum": ' + "9" * 5_000 + "}", id="huge"),
         ",".join(f"f{n}" for n in range(61)),
     ],
 )
