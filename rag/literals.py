@@ -35,13 +35,18 @@ def literals(question: str) -> list[str]:
 
 
 def literal_scores(wanted: Sequence[str], texts: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Return what each text gains by the share of the literals that stand in it."""
+    """Return what each text gains by the literals in it; one that few texts have tells more."""
     if not wanted:
         return np.zeros(len(texts))
-    shares = []
-    for text in map(folded, texts):
-        shares.append(sum(each in text and has_literal(text, each) for each in wanted))
-    return LITERAL * np.array(shares, np.float64) / len(wanted)
+    stands = np.array(
+        [
+            [each in text and has_literal(text, each) for each in wanted]
+            for text in map(folded, texts)
+        ],
+        np.float64,
+    ).reshape(len(texts), len(wanted))
+    shares = stands / np.maximum(stands.sum(axis=0), 1)
+    return np.asarray(LITERAL * shares.mean(axis=1))
 
 
 def _is_code(word: str) -> bool:

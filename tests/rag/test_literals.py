@@ -47,3 +47,9 @@ def test_a_text_gains_by_the_share_that_it_has() -> None:
     both, one, none = literal_scores(["a1", "b2"], ["A1 and B2", "a1", "c3"])
     assert both > one > none == 0
     assert list(literal_scores([], ["a", "b"])) == [0, 0]
+
+
+def test_a_literal_that_many_texts_have_tells_less_of_each() -> None:
+    alone, *_ = literal_scores(["a1"], ["a1", "b", "c"])
+    shared, *_ = literal_scores(["a1"], ["a1", "a1", "c"])
+    assert alone > shared > 0
