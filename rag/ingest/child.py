@@ -17,7 +17,7 @@ import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rag.ingest.confinement import confine
+from rag.ingest.confinement import confine, open_answers
 
 OUT_OF_MEMORY = 3
 """The exit status of a child whose memory did not suffice for a file."""
@@ -28,11 +28,7 @@ _NEARLY = 0.75
 def main() -> None:
     """Read the job from stdin, answer on stdout, and exit 0."""
     job: dict[str, Any] = json.loads(sys.stdin.buffer.read())
-    # Answers leave through a descriptor that no library prints to.
-    with os.fdopen(os.dup(1), "wb") as answers:
-        null = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(null, descriptor)
+    with open_answers() as answers:
         layers = confine(job["memory"])
         if "files" not in job:
             answers.write(_line({"layers": layers}))

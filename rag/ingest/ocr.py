@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +11,10 @@ from typing import Any
 
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.parsed import Raster
-from rag.ingest.processes import ENVIRONMENT, MEBIBYTE, ROOT, answer_line, end
+from rag.ingest.processes import MEBIBYTE, answer_line, end, program_of, start
 from rag.ingest.reading_order import page_text
 
-PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from rag.ingest.ocr_child import main; main()"
-)
+_PROGRAM = program_of("rag.ingest.ocr_child")
 _MAX_ANSWER = 4 * MEBIBYTE
 
 
@@ -39,7 +36,7 @@ class Ocr:
         idle_seconds: float = 120,
         threads: int = 2,
         pause: Callable[[], None] = lambda: None,
-        program: str = PROGRAM,
+        program: str = _PROGRAM,
     ) -> None:
         self._job = {
             "model": str(model),
@@ -49,6 +46,7 @@ class Ocr:
             "threads": threads,
             "nice": 5,  # people who ask come first
         }
+        self._threads = threads
         self._model = model
         self._page_seconds = page_seconds
         self._start_seconds = start_seconds
@@ -106,15 +104,7 @@ class Ocr:
 
     def _start(self) -> None:
         self._end()
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-I", "-B", "-c", self._program, str(ROOT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**ENVIRONMENT, "OMP_NUM_THREADS": str(self._job["threads"])},
-            cwd="/",
-            start_new_session=True,
-        )
+        self._process = start(self._program, threads=self._threads)
         assert self._process.stdin is not None  # noqa: S101 - we asked for a pipe
         self._process.stdin.write(json.dumps(self._job).encode() + b"\n")
 

@@ -13,15 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rag.ingest.confinement import confine
+from rag.ingest.confinement import confine, open_answers
 
 
 def main() -> None:
     """Read the job from the first line of stdin, then a picture after each header line."""
-    source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (1, 2):
-        os.dup2(null, descriptor)
+    source, answers = sys.stdin.buffer, open_answers()
     job: dict[str, Any] = json.loads(source.readline())
     model = Path(job["model"]).read_bytes()
     os.nice(job["nice"])

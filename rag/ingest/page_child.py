@@ -22,7 +22,7 @@ import pypdfium2.raw as raw
 from PIL import Image, ImageChops, ImageOps
 
 from rag.errors import DocumentCode, DocumentError
-from rag.ingest.confinement import confine
+from rag.ingest.confinement import confine, open_answers
 from rag.ingest.loaders.pictures import opened
 from rag.ingest.loaders.trouble import verdict
 
@@ -36,10 +36,7 @@ _PARTS = re.compile(r"[\n.!?:;。！？：；]+")  # a row of a table is "Name: 
 def main() -> None:
     """Read the job from stdin, answer with a line of JSON, and exit 0."""
     job: dict[str, Any] = json.loads(sys.stdin.buffer.read())
-    with os.fdopen(os.dup(1), "wb") as answers:
-        null = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
-            os.dup2(null, descriptor)
+    with open_answers() as answers:
         confine(job["memory"])
         resource.setrlimit(resource.RLIMIT_CPU, (job["cpu"], job["cpu"]))
         try:

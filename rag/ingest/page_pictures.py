@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import subprocess
-import sys
 import zlib
 from base64 import b64decode
 from contextlib import suppress
@@ -18,12 +16,10 @@ from PIL import Image
 from rag.audience import Audience
 from rag.errors import DocumentCode, DocumentError
 from rag.ingest.originals import Originals
-from rag.ingest.processes import ENVIRONMENT, MEBIBYTE, ROOT, answer_line, end
+from rag.ingest.processes import MEBIBYTE, answer_line, end, program_of, start
 from rag.records import Records
 
-PROGRAM = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from rag.ingest.page_child import main; main()"
-)
+_PROGRAM = program_of("rag.ingest.page_child")
 _DRAWN = frozenset({".pdf", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp"})
 _SIDE = 1_500
 _MAX_ANSWER = 16 * MEBIBYTE
@@ -62,16 +58,7 @@ class PagePictures:
         """Return what a child of its own answers, which may be anything."""
         limits = {"memory": self._memory, "cpu": self._seconds}
         job = {"file": source, "page": page, "quote": quote, "side": _SIDE, **limits}
-        child = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-I", "-B", "-c", PROGRAM, str(ROOT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[source],
-            env=ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,
-        )
+        child = start(_PROGRAM, files=[source])
         try:
             assert child.stdin is not None and child.stdout is not None  # noqa: S101, PT018
             with suppress(BrokenPipeError), child.stdin as stdin:

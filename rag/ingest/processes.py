@@ -6,22 +6,44 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 MEBIBYTE = 1024 * 1024
 _BLOCK = 256 * 1024
-ROOT = Path(__file__).resolve().parents[2]
-"""The folder of our packages: `python -I` keeps the working folder and PYTHON* variables out."""
-
-ENVIRONMENT = {
+# The folder of our packages: `python -I` keeps the working folder and PYTHON* variables out.
+_ROOT = Path(__file__).resolve().parents[2]
+_ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "PATH": os.defpath,
     "MALLOC_ARENA_MAX": "2",
-    "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
+
+
+def program_of(module: str) -> str:
+    """Return what a child runs to be `main` of one of our modules."""
+    return f"import sys; sys.path.insert(0, sys.argv[1]); from {module} import main; main()"
+
+
+def start(program: str, *, files: Sequence[int] = (), threads: int = 1) -> subprocess.Popen[bytes]:
+    """Start a child that has pipes at its stdin and stdout, open `files`, and nothing else of us.
+
+    `program` is Python, with the folder of our packages as its argument.
+    """
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and code
+        [sys.executable, "-I", "-B", "-c", program, str(_ROOT)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        pass_fds=files,
+        env={**_ENVIRONMENT, "OMP_NUM_THREADS": str(threads)},
+        cwd="/",
+        start_new_session=True,
+    )
 
 
 def end(process: subprocess.Popen[bytes]) -> int:

@@ -7,8 +7,6 @@ import os
 import select
 import signal
 import stat
-import subprocess
-import sys
 import time
 import zlib
 from base64 import b64decode
@@ -23,10 +21,9 @@ from rag.ingest.legible import better
 from rag.ingest.loaders.kinds import VERSION
 from rag.ingest.ocr import Ocr
 from rag.ingest.parsed import Grid, Parsed, Raster, Segment
-from rag.ingest.processes import ENVIRONMENT, MEBIBYTE, ROOT, end
+from rag.ingest.processes import MEBIBYTE, end, program_of, start
 
-PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from rag.ingest.child import main; main()"
-"""What the child runs, with the folder of our packages as its argument."""
+_PROGRAM = program_of("rag.ingest.child")
 
 _MAX_ANSWER = 64 * MEBIBYTE
 _BLOCK = 256 * 1024
@@ -55,7 +52,7 @@ class Sandbox:
         small_bytes: int = MEBIBYTE,
         max_bytes: int = 50 * MEBIBYTE,
         ocr: Ocr | None = None,
-        program: str = PROGRAM,
+        program: str = _PROGRAM,
     ) -> None:
         self._ocr = ocr
         self._program = program
@@ -203,16 +200,7 @@ class _Child:
         self._verdict: DocumentError | None = None
         self._peak = 0
         self._blind = False
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-I", "-B", "-c", program, str(ROOT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            pass_fds=[descriptor for descriptor, _ in files],
-            env=ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,
-        )
+        self._process = start(program, files=[descriptor for descriptor, _ in files])
         assert self._process.stdin is not None  # noqa: S101 - we asked for a pipe
         with suppress(BrokenPipeError), self._process.stdin as stdin:
             stdin.write(json.dumps(job).encode())

@@ -12,7 +12,7 @@ import resource
 import sys
 from typing import Any
 
-from rag.ingest.confinement import confine
+from rag.ingest.confinement import confine, open_answers
 
 _EVERY_TYPE = (
     "SELECT DATE '2026-01-01', TIMESTAMP '2026-01-01 10:00', TIME '10:00', 1.5::DECIMAL(9, 2), "
@@ -22,10 +22,7 @@ _EVERY_TYPE = (
 
 def main() -> None:
     """Read the job from the first line of stdin, then a query a line; a line answers each."""
-    source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (1, 2):
-        os.dup2(null, descriptor)
+    source, answers = sys.stdin.buffer, open_answers()
     job: dict[str, Any] = json.loads(source.readline())
     confine(job["address_space"])
     resource.setrlimit(resource.RLIMIT_CPU, (job["cpu"], job["cpu"]))

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rag.errors import TeamglmError
-from rag.ingest.processes import ENVIRONMENT, MEBIBYTE, ROOT, answer_line, end
+from rag.ingest.processes import MEBIBYTE, answer_line, end, program_of, start
 from rag.tables.cells import Value
 from rag.tables.table import Table
 
-PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from rag.tables.child import main; main()"
+_PROGRAM = program_of("rag.tables.child")
 
 _MAX_ANSWER = 16 * MEBIBYTE
 _START_SECONDS = 60.0
@@ -70,12 +69,9 @@ class Database:
     Safe from any thread, one query at a time. A query that kills the child fails alone.
     """
 
-    def __init__(
-        self, tables: Sequence[Table], limits: QueryLimits | None = None, program: str = PROGRAM
-    ) -> None:
+    def __init__(self, tables: Sequence[Table], limits: QueryLimits | None = None) -> None:
         self._tables = tables
         self._limits = limits or QueryLimits()
-        self._program = program
         self._process: subprocess.Popen[bytes] | None = None
         self._closed = False
         self._lock = threading.Lock()
@@ -122,15 +118,7 @@ class Database:
         self._end()
         if self._closed:
             raise QueryTimeout("Nobody waits for the answer any more.")
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and code
-            [sys.executable, "-I", "-B", "-c", self._program, str(ROOT)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=ENVIRONMENT,
-            cwd="/",
-            start_new_session=True,
-        )
+        self._process = start(_PROGRAM)
         job = {
             "tables": [
                 {
