@@ -17,7 +17,7 @@ import zlib
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rag.ingest.confinement import confine, open_answers
+from rag.ingest.confinement import confine, give_way, open_answers
 
 OUT_OF_MEMORY = 3
 """The exit status of a child whose memory did not suffice for a file."""
@@ -28,6 +28,7 @@ _NEARLY = 0.75
 def main() -> None:
     """Read the job from stdin, answer on stdout, and exit 0."""
     job: dict[str, Any] = json.loads(sys.stdin.buffer.read())
+    give_way()
     with open_answers() as answers:
         layers = confine(job["memory"])
         if "files" not in job:

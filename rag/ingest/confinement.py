@@ -1,4 +1,4 @@
-"""What a child gives up before it opens a file: stdout, memory, writing, the network."""
+"""What a child gives up before it opens a file: its turn, stdout, memory, writing, the network."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import resource
 import signal
 import struct
 import sys
+from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO
 
+_LATER = 5
 _PR_SET_PDEATHSIG = 1
 _PR_SET_SECCOMP = 22
 _PR_SET_NO_NEW_PRIVS = 38
@@ -54,6 +57,14 @@ def open_answers() -> BinaryIO:
         os.dup2(null, descriptor)
     os.close(null)
     return kept
+
+
+def give_way() -> None:
+    """Let other processes come first, for good: a flood of uploads must not starve answers."""
+    os.nice(_LATER)
+    # Where Linux weighs whole sessions, what a process says of itself counts within its own only.
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(_LATER))
 
 
 def confine(memory: int, *, descriptors: int = 128) -> list[str]:

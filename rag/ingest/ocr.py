@@ -44,7 +44,6 @@ class Ocr:
             "memory": max_memory,
             "idle": idle_seconds,
             "threads": threads,
-            "nice": 5,  # people who ask come first
         }
         self._threads = threads
         self._model = model

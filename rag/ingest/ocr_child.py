@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rag.ingest.confinement import confine, open_answers
+from rag.ingest.confinement import confine, give_way, open_answers
 
 
 def main() -> None:
@@ -21,7 +21,7 @@ def main() -> None:
     source, answers = sys.stdin.buffer, open_answers()
     job: dict[str, Any] = json.loads(source.readline())
     model = Path(job["model"]).read_bytes()
-    os.nice(job["nice"])
+    give_way()
     confine(job["memory"], descriptors=256)
     import numpy as np
 

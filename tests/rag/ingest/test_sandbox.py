@@ -47,6 +47,7 @@ def read(data, name):
         os.write(1, b"not an answer")
     kept.append(name)
     told = {"environment": sorted(os.environ), "modules": sorted(sys.modules)}
+    told["niceness"] = os.nice(0)
     text = repr(told[name]) if name in told else data.decode()
     yield Segment(text, None, None)
 
@@ -113,7 +114,7 @@ def test_crash_harms_no_other_file(tmp_path: Path) -> None:
 
 def test_hanging_file_times_out_alone(tmp_path: Path) -> None:
     files = made(tmp_path, "a", "hang", "b")
-    assert seen(Sandbox(program=MISBEHAVING, wall_seconds=4), files) == ["a", "timeout", "b"]
+    assert seen(Sandbox(program=MISBEHAVING, wall_seconds=6), files) == ["a", "timeout", "b"]
 
 
 def test_file_that_burns_processor_time_times_out_alone(tmp_path: Path) -> None:
@@ -201,6 +202,11 @@ def test_stopping_early_leaves_nothing_open(tmp_path: Path) -> None:
     next(outcomes)
     outcomes.close()  # type: ignore[attr-defined]
     assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_whoever_answers_people_comes_before_the_child(tmp_path: Path) -> None:
+    [niceness] = seen(Sandbox(program=MISBEHAVING), made(tmp_path, "niceness"))
+    assert int(niceness) == min(os.nice(0) + 5, 19)
 
 
 @pytest.mark.skipif(not (SHARED / "hostile").is_dir(), reason="the hostile corpus is absent")
