@@ -1,4 +1,4 @@
-"""The page as people meet it, in Chromium, against a scripted bot."""
+"""A scripted bot, and the page as people meet it, in Chromium, against one."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ from playwright.async_api import Browser, BrowserContext, Page, Request, async_p
 
 from bot.adapters.web import WebAdapter
 from tests.bot.adapters.web.browsing import ARGUMENTS, CHROMIUM, QUESTION, Bot, open_page
+from tests.fakes_web import ScriptedHandle
+
+
+@pytest.fixture
+def handle() -> ScriptedHandle:
+    scripted = ScriptedHandle()
+    scripted.reset()
+    return scripted
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
