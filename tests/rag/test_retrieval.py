@@ -1,130 +1,24 @@
-"""Retrieval over the real index and the real records; only the embedder is a stand-in."""
+"""Which passages a question finds, in which order, for whom, and how sure that is."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from rag.audience import Audience
-from rag.ingest.indexer import Indexer
-from rag.ingest.ledger import Ledger
-from rag.records import Records
-from rag.retrieval import Retrieval, Retriever
-from rag.schema import metadata, open_engine
+from rag.retrieval import Retriever
 from rag.store import Hits, PassageIndex
-from tests.fakes import DIMENSION, HashEmbeddings, LineParser, split_by_segment
-
-EVERYONE = Audience.of({"public"})
-CHANNEL = "slack:E1:T1:C1"
-MEMBERS = Audience.of({"public", CHANNEL})
-NOBODY = Audience.of(())
-
-SECRET = "The password of the safe is swordfish."
-HANDBOOK = (
-    "Leave is asked for two weeks ahead.",
-    "Meals are paid up to thirty euros a day.",
-    "The garden opens at eight.",
-    "Parcels wait at the reception.",
-    "Printers need form K77 for repair.",
-    "Bicycles are parked in the yard.",
-    "Visitors sign the book downstairs.",
-    "Windows are closed by whoever goes last.",
-    "Coffee comes from the machine upstairs.",
-    "Backups run every night.",
-    "Keys are kept by the janitor.",
-    "Laptops are exchanged after four years.",
+from tests.rag.library import (
+    CHANNEL,
+    EVERYONE,
+    HANDBOOK,
+    MEMBERS,
+    NOBODY,
+    SECRET,
+    Library,
+    Meanings,
+    sureness,
+    texts,
 )
-
-
-class Meanings(HashEmbeddings):
-    """Embeds words of one meaning, in any language, alike."""
-
-    def __init__(self, same: Mapping[str, str]) -> None:
-        super().__init__()
-        self.same = same
-
-    def embed_query(self, text: str) -> list[float]:
-        for word, meaning in self.same.items():
-            text = text.replace(word, f" {meaning} ")
-        return super().embed_query(text)
-
-
-class Library:
-    """Documents in the real store, and a retriever over them."""
-
-    def __init__(self, folder: Path, index: PassageIndex) -> None:
-        index.delete(index.ids())
-        self.folder = folder
-        self.index = index
-        self.engine = open_engine(f"sqlite:///{folder / 'records.db'}")
-        metadata.create_all(self.engine)
-        self.records = Records(self.engine)
-        self.embeddings: HashEmbeddings = HashEmbeddings()
-
-    def learn(self, name: str, lines: Sequence[str], scope: str = "public") -> str:
-        indexer = Indexer(
-            self.records,
-            self.index,
-            LineParser(),
-            split_by_segment,
-            self.embeddings,
-            embedder_key="fake",
-            splitter_key="segment",
-            blobs=self.folder / "blobs",
-        )
-        file = self.folder / name
-        file.write_text("\n".join(lines), encoding="utf-8")
-        learned = indexer.learn(file, scope=scope, source="upload", name=name)
-        assert learned.document_id
-        return learned.document_id
-
-    def retriever(self, index: PassageIndex | None = None) -> Retriever:
-        index = index or self.index
-        return Retriever(self.records, index, self.embeddings, embedder_key="fake")
-
-    def ask(self, query: str, audience: Audience = EVERYONE, limit: int = 3) -> Retrieval:
-        return self.retriever().retrieve(query, audience, limit=limit)
-
-
-def opened(folder: Path) -> Iterator[PassageIndex]:
-    index = PassageIndex(str(folder / "index.db"), embedder_key="fake", dimension=lambda: DIMENSION)
-    index.open()
-    yield index
-    index.close()
-
-
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PassageIndex]:
-    yield from opened(tmp_path_factory.mktemp("index"))
-
-
-@pytest.fixture(scope="module")
-def handbook(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
-    """A library that nobody changes: learning takes longer than asking."""
-    folder = tmp_path_factory.mktemp("handbook")
-    for index in opened(folder):
-        library = Library(folder, index)
-        library.learn("handbook.txt", [*HANDBOOK, "# Sabbatical", "After seven years."])
-        library.learn("secret.txt", [SECRET], scope=CHANNEL)
-        yield library
-        library.engine.dispose()
-
-
-@pytest.fixture
-def library(tmp_path: Path, index: PassageIndex) -> Iterator[Library]:
-    library = Library(tmp_path, index)
-    yield library
-    library.engine.dispose()
-
-
-def texts(retrieval: Retrieval) -> list[str]:
-    return [hit.passage.text for hit in retrieval.hits]
-
-
-def sureness(retrieval: Retrieval) -> float:
-    assert retrieval.confidence is not None
-    return retrieval.confidence
 
 
 @pytest.mark.parametrize(
@@ -337,127 +231,6 @@ def test_a_reranker_puts_what_was_found_in_its_own_order(handbook: Library) -> N
     assert scores == sorted(scores, reverse=True)
     assert after.confidence == before.confidence
     assert texts(reranked.retrieve("laptop", EVERYONE, limit=1)) == texts(after)[:1]
-
-
-ERRORS = [
-    "ERR-4011 means that the printer is out of paper and has to be filled.",
-    "ERR-4012: the lid is open.",
-    "ERR-4013 means that the printer is too hot and has to cool for a while.",
-]
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
-    """Documents with names, codes and people, that nobody changes."""
-    folder = tmp_path_factory.mktemp("shelf")
-    for index in opened(folder):
-        library = Library(folder, index)
-        library.learn("handbook.txt", HANDBOOK)
-        library.learn("printer-errors.txt", ERRORS)
-        people = ["郭鸣坐在厦门，管安全。", "何志远管前台和班车。", "Aylin Demir leads."]
-        library.learn("people.txt", people)
-        library.learn("travel-rules.txt", ["Take the train.", "Book early and keep receipts."])
-        benefits = ["每年體檢一次，費用由公司承擔。", "生日當天可以提前下班。"]
-        library.learn("員工福利.txt", [*benefits, *people[:2]], scope=CHANNEL)
-        yield library
-        library.engine.dispose()
-
-
-@pytest.mark.parametrize(
-    ("query", "best"),
-    [
-        ("ERR-4012", ERRORS[1]),
-        ("What does ERR-4012 mean for a printer that is out of paper?", ERRORS[1]),
-        ("郭鸣", "郭鸣坐在厦门，管安全。"),
-        ("何志远", "何志远管前台和班车。"),
-        ("Aylin Demir", "Aylin Demir leads."),
-        ("too hot", ERRORS[2]),
-        ("“the yard”", HANDBOOK[5]),
-    ],
-)
-def test_codes_names_and_phrases_find_their_passage(shelf: Library, query: str, best: str) -> None:
-    assert texts(shelf.ask(query))[0] == best
-
-
-@pytest.mark.parametrize(
-    "query", ["travel-rules.txt", "travel rules", "What do the travel rules say about receipts?"]
-)
-def test_the_name_of_a_file_finds_it(shelf: Library, query: str) -> None:
-    assert shelf.ask(query).hits[0].passage.document == "travel-rules.txt"
-
-
-def test_a_document_is_found_by_the_name_that_it_was_given(library: Library) -> None:
-    library.learn("handbook.txt", HANDBOOK)
-    document = library.learn("x.txt", ["Nothing of that here."])
-    library.ask("garden chairs")
-    Ledger(library.engine, lambda: datetime.now(UTC)).rename(document, "garden chairs.txt")
-    assert library.ask("garden chairs.txt").hits[0].passage.document_id == document
-
-
-@pytest.mark.parametrize(
-    ("query", "best"),
-    [
-        ("体检费用由谁承担？", "每年體檢一次，費用由公司承擔。"),
-        ("員工福利", None),
-        ("郭鳴管什麼？", "郭鸣坐在厦门，管安全。"),
-    ],
-)
-def test_traditional_and_simplified_characters_find_each_other(
-    shelf: Library, query: str, best: str | None
-) -> None:
-    (hit, *_) = shelf.ask(query, Audience.of({CHANNEL})).hits
-    assert (hit.passage.text == best) if best else (hit.passage.document == "員工福利.txt")
-
-
-OLD = "Rules of 1 March 2024. The mileage allowance is EUR 0.30 a kilometre."
-NEW = "Rules of 1 May 2026. The mileage allowance is EUR 0.38 a kilometre."
-
-
-@pytest.mark.parametrize("order", [(OLD, NEW), (NEW, OLD)])
-def test_the_newest_of_two_documents_counts(library: Library, order: tuple[str, str]) -> None:
-    library.learn("handbook.txt", HANDBOOK)
-    for number, text in enumerate(order):
-        library.learn(f"rules {number}.txt", [text])
-    found = library.ask("What is the mileage allowance?", limit=20)
-    assert texts(found)[0] == NEW
-    assert [hit.passage.text for hit in found.hits if hit.replaced] == [OLD]
-    scores = [hit.score for hit in found.hits]
-    assert scores == sorted(scores, reverse=True)
-
-
-def test_what_is_asked_of_the_old_document_is_answered_from_it(library: Library) -> None:
-    library.learn("handbook.txt", HANDBOOK)
-    library.learn("old.txt", [OLD])
-    library.learn("new.txt", [NEW])
-    found = library.ask("What was the mileage allowance in March 2024?")
-    assert not any(hit.replaced for hit in found.hits if hit.passage.text == OLD)
-
-
-def test_documents_that_contradict_each_other_are_told_so(library: Library) -> None:
-    library.learn("handbook.txt", HANDBOOK)
-    library.learn("a.txt", ["House rules. The doors are locked at 20:00."])
-    library.learn("b.txt", ["Notes for new people. The doors are locked at 21:30."])
-    found = library.ask("When are the doors locked?")
-    assert {hit.passage.document for hit in found.disagreeing} == {"a.txt", "b.txt"}
-    assert set(found.disagreeing) <= set(found.hits)
-    assert library.ask("When does the garden open?").disagreeing == ()
-
-
-def test_documents_for_different_people_don_t_contradict_each_other(library: Library) -> None:
-    library.learn("handbook.txt", HANDBOOK)
-    library.learn("berlin.txt", ["Berlin office, 2026. Core hours are 10 to 15."])
-    library.learn("xiamen.txt", ["Xiamen office, 2026. Core hours are 9:30 to 16."])
-    assert library.ask("When are core hours in Berlin?").disagreeing == ()
-
-
-def test_nobody_learns_of_a_newer_version_that_is_not_theirs(library: Library) -> None:
-    library.learn("handbook.txt", HANDBOOK)
-    library.learn("old.txt", [OLD])
-    library.learn("new.txt", [NEW], scope=CHANNEL)
-    question = "What is the mileage allowance?"
-    assert library.ask(question).hits[0].passage.text == OLD
-    assert not library.ask(question).hits[0].replaced
-    assert library.ask(question, MEMBERS).hits[0].passage.text == NEW
 
 
 MEALS = "出差餐费每天报销三十欧元。"
