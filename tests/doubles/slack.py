@@ -241,10 +241,12 @@ class SlackDouble(People):
         try:
             await asyncio.wait_for(wait(), self._patience if patience is None else patience)
         except TimeoutError:
-            raise TimeoutError(f"never happened; the bot's calls were {self._seen()}") from None
+            raise TimeoutError(
+                f"never happened; the bot's last calls were {self._seen()}"
+            ) from None
 
     def _seen(self) -> list[tuple[str, object]]:
-        return [(call.method, call.args.get("text")) for call in self.calls]
+        return [(call.method, call.args.get("text")) for call in self.calls[-50:]]
 
     async def reply(self, said: Callable[[str], bool], thread_ts: str | None = None) -> Message:
         """Wait for a message of the bot's (in a thread) whose text satisfies `said`."""

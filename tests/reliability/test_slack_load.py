@@ -76,7 +76,11 @@ async def test_l1_a_crowd_is_answered_or_told_busy(nursery: Nursery, tmp_path: P
                     await asyncio.sleep(early)
                 pending.append(asyncio.create_task(crowd(slack, kind, number, case.chance, asked)))
             await asyncio.gather(*pending)
-            await slack.until(partial(slack.all_told, asked))
+            try:
+                await slack.until(partial(slack.all_told, asked), patience=180)
+            except TimeoutError:
+                left = [slack.in_thread(ts) for ts in asked if ts not in slack.whole]
+                raise AssertionError(f"{len(left)} not told, such as {left[:3]}") from None
             watching.cancel()
             with suppress(asyncio.CancelledError):
                 await watching
@@ -101,7 +105,9 @@ async def crowd(
         )
         asked[await slack.say("", files=[file], **place)] = now
     else:
-        asked[await slack.mention(f"Is it {number}? (slow 0.2)", **place)] = now
+        asked[
+            await slack.mention(f"When does the canary sing on day {number}? (slow 0.2)", **place)
+        ] = now
 
 
 async def bounded(slack: SlackDouble, seconds: float) -> None:
