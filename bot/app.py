@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -12,14 +12,16 @@ from filelock import FileLock, Timeout
 
 from bot.adapters.console import copy_local
 from bot.adapters.local import last_reply
+from bot.channels import Channels
 from bot.conversations import Conversations
-from bot.dispatch import Dispatcher, Handler, Limits, Who, with_grants
+from bot.dispatch import Dispatcher, Handler, with_grants
 from bot.drafting import Templates
 from bot.feedback import Feedback
 from bot.handlers.ask import Ask
 from bot.handlers.backup import BackUp, Restore
 from bot.handlers.case import AddCase
 from bot.handlers.compare import Compare
+from bot.handlers.configure import Configure
 from bot.handlers.explain import explain
 from bot.handlers.extract import Extract
 from bot.handlers.forget import Forget
@@ -48,7 +50,6 @@ from bot.loading import Loading
 from bot.messages import Download, Reply, Request
 from bot.migrations import upgrade
 from bot.models import (
-    answers_at_once,
     chat_model,
     embedding_model,
     embedding_model_of,
@@ -56,8 +57,10 @@ from bot.models import (
     ocr,
     reranker,
 )
+from bot.policies import belonging, granted, limits_of, may_configure, rights_of
 from bot.regression import Regression
 from bot.settings import Settings, trigger
+from bot.voices import Talker, Voices
 from bot.writer import Writer
 from rag.author import AnswerLimits, Author
 from rag.calibration import CALIBRATION, Calibration
@@ -66,7 +69,7 @@ from rag.drafts import Drafts
 from rag.errors import DocumentError, StoreUnavailable
 from rag.extraction import Extraction
 from rag.fetch import Fetcher
-from rag.ingest.blobs import WEB, Blobs
+from rag.ingest.blobs import Blobs
 from rag.ingest.folders import Folder
 from rag.ingest.once import read_once
 from rag.ingest.originals import Originals
@@ -74,7 +77,6 @@ from rag.ingest.page_pictures import PagePictures
 from rag.ingest.pages import Page, Pages
 from rag.ingest.sandbox import Sandbox
 from rag.ingest.sightings import Sightings
-from rag.ingest.standing import Standing
 from rag.language import language_of
 from rag.pipeline import RagPipeline
 from rag.priority import Priority
@@ -107,6 +109,7 @@ class App:
         self.inbox = DurableInbox(self.writer, keep_seconds=kept)
         self.conversations = Conversations(self.writer, keep_seconds=kept)
         self.feedback = Feedback(self.writer)
+        self.channels = Channels(self.writer)
         self.regression = Regression(settings.data / "regression.jsonl")
         self.priority = Priority()
         self.fetcher = Fetcher()
@@ -130,6 +133,11 @@ class App:
         self.pages = Pages(self.fetcher, self.indexer, Sightings(self.engine), max_bytes=max_bytes)
         self.knowledge = Loading("embedding model", self.library.open)
         self.talking = Loading("chat model", self.chat.load)
+        self.others = {
+            name: Talker.of(chat_model(settings.model_copy(update={"chat_model": name})))
+            for name in settings.channel_models
+        }
+        self.voices = Voices(settings.chat_model, self.talking, self.knowledge, self.others)
         self.translator = Translator(self.chat, ready=self.talking.ready)
         answers = settings.answers
         self.author = Author(
@@ -170,6 +178,7 @@ class App:
             limits=limits_of(settings),
             grants=granted(settings),
             rights=rights_of(settings),
+            channels=self.channels.of,
         )
 
     def _table_questions(self) -> TableQuestions:
@@ -186,9 +195,8 @@ class App:
 
     def _handlers(self, downloads: Mapping[str, Download]) -> list[Handler]:
         """Return every capability of the bot."""
-        model = self.settings.chat_model
+        voices = self.voices
         max_bytes = self.settings.limits.upload_megabytes << 20
-        both = (self.knowledge, self.talking)
         whom = self.settings.answers.ask_whom
         summaries = Summaries(self.author, self.priority)
         keeping = Keeping(self.conversations, self.records)
@@ -206,20 +214,19 @@ class App:
                 self.pipeline,
                 self.records,
                 self.conversations,
-                model=model,
+                voices=voices,
                 history=self.settings.answers.history,
-                needs=both,
                 whom={"en": whom.en, "zh": whom.zh} if whom else None,
             ),
             Search(self.retriever, priority=self.priority, needs=[self.knowledge]),
-            Summarise(summaries, read, keeping, model=model, needs=both),
-            Compare(summaries, read, keeping, model=model, needs=both),
-            Missed(summaries, read, keeping, model=model, needs=both),
-            Write(drafts, self.pipeline, templates, keeping, model=model, needs=both),
-            Rewrite(drafts, read, keeping, model=model, needs=both),
-            Translate(drafts, read, keeping, model=model, needs=both),
-            Extract(Extraction(self.author, self.priority), read, keeping, model=model, needs=both),
-            AskTable(self.tables, model=model, needs=both),
+            Summarise(summaries, read, keeping, voices=voices),
+            Compare(summaries, read, keeping, voices=voices),
+            Missed(summaries, read, keeping, voices=voices),
+            Write(drafts, self.pipeline, templates, keeping, voices=voices),
+            Rewrite(drafts, read, keeping, voices=voices),
+            Translate(drafts, read, keeping, voices=voices),
+            Extract(Extraction(self.author, self.priority), read, keeping, voices=voices),
+            AskTable(self.tables, voices=voices),
             Upload(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Remember(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Learn(self.pages, needs=[self.knowledge]),
@@ -234,6 +241,7 @@ class App:
                 self.conversations,
                 self.feedback,
                 self.regression,
+                self.channels,
                 needs=[self.knowledge],
             ),
             Index(
@@ -243,7 +251,14 @@ class App:
                 change_model=self.library.change_model,
                 needs=[self.knowledge],
             ),
-            Condition(self.records, model=model, parts=both, load=lambda: self.dispatcher.load),
+            Condition(self.records, voices=voices, load=lambda: self.dispatcher.load),
+            Configure(
+                self.channels,
+                folders={folder.name: folder.scope for folder in self.settings.folders},
+                models=voices.offered,
+                may_change=may_configure(self.settings),
+                may_teach=rights_of(self.settings)["learn"],
+            ),
             Rate(self.conversations, self.feedback, self.records),
             Recall(self.conversations, self.records),
             AddCase(self.conversations, self.feedback, self.regression, self.records),
@@ -265,10 +280,13 @@ class App:
                 "correct its permissions, or name another folder with --data."
             ) from error
         upgrade(self.engine)
+        self.channels.load(self.engine)
 
     def close(self) -> None:
         """Close what was opened, and let go of the data folder."""
         self.chat.close()
+        for talker in self.others.values():
+            talker.model.close()
         if self.ocr is not None:
             self.ocr.close()
         self.library.close()
@@ -328,38 +346,6 @@ class App:
         return None
 
 
-def limits_of(settings: Settings) -> Limits:
-    """Return what requests may cost."""
-    limits = settings.limits
-    return Limits(
-        question_characters=limits.question_characters,
-        answering=answers_at_once(settings),
-        waiting=limits.waiting_questions,
-        waiting_each=limits.waiting_questions_each,
-        learning=limits.uploads_at_once,
-        waiting_to_learn=limits.waiting_uploads,
-        per_minute_each=limits.requests_per_minute_each,
-        per_minute_channel=limits.requests_per_minute_channel,
-    )
-
-
-def rights_of(settings: Settings) -> dict[str, Who]:
-    """Return who may use which command."""
-    chosen = settings.permissions
-    by_command = {
-        "upload": chosen.teach,
-        "remember": chosen.teach,
-        "learn": chosen.teach,
-        "forget": chosen.forget,
-        "index": chosen.reindex,
-        "case": "admins",
-    }
-    return {
-        command: who if isinstance(who, str) else frozenset(who)
-        for command, who in by_command.items()
-    }
-
-
 def calibration_about(settings: Settings) -> dict[str, str]:
     """Return what a calibration holds for: with other models it is another."""
     return {"chat_model": settings.chat_model, "embedding_model": settings.embedding_model}
@@ -368,32 +354,6 @@ def calibration_about(settings: Settings) -> dict[str, str]:
 def calibration_of(settings: Settings) -> Calibration | None:
     """Return what `teamglm calibrate` found out about these models here, if it has been run."""
     return read_calibration(settings.data / CALIBRATION, calibration_about(settings))
-
-
-def granted(settings: Settings) -> dict[str, frozenset[str]]:
-    """Return the scopes that the settings let each channel see besides its own."""
-    grants: dict[str, frozenset[str]] = {}
-    for source in (*settings.folders, *settings.web_pages):
-        for channel in source.channels:
-            grants[channel] = grants.get(channel, frozenset()) | {source.scope}
-    return grants
-
-
-def belonging(settings: Settings) -> Callable[[Standing], bool]:
-    """Return what tells whether the settings still have a folder or web page in this scope."""
-    folders = {f"folder:{folder.name}": folder.scope for folder in settings.folders}
-    pages: dict[str, set[str]] = {}
-    for page in settings.web_pages:
-        named = Page(page.url, page.scope, page.private).name
-        pages.setdefault(named, set()).add(page.scope)
-
-    def belongs(standing: Standing) -> bool:
-        at = standing.address
-        if at.source == WEB and standing.taught_by is None:  # the settings' own
-            return at.scope in pages.get(at.name, {at.scope})
-        return folders.get(at.source, at.scope) == at.scope
-
-    return belongs
 
 
 def database_url(settings: Settings) -> str:

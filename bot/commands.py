@@ -44,6 +44,72 @@ _TEXT = Argument(
     required=True,
 )
 
+SETTINGS = Command(
+    "settings",
+    ("Settings", "设置"),
+    (
+        "Language, tone, model, folders and teachers here",
+        "此处的语言、语气、模型、文件夹和学习权限",
+    ),
+    (
+        Argument(
+            "show",
+            "choice",
+            ("show", "显示"),
+            ("What to show; or a change: language zh", "显示什么；或一项更改：语言 中文"),
+            choices=(
+                Choice("show", ("settings", "设置")),
+                Choice("history", ("history", "历史")),
+            ),
+        ),
+        Argument(
+            "language",
+            "choice",
+            ("language", "语言"),
+            ("The language of all answers here", "这里用什么语言回答"),
+            choices=(
+                Choice("auto", ("the question's own", "与问题相同")),
+                Choice("en", ("English", "英文")),
+                Choice("zh", ("Chinese", "中文")),
+            ),
+        ),
+        Argument(
+            "tone",
+            "choice",
+            ("tone", "语气"),
+            ("How answers sound here", "这里用什么语气回答"),
+            choices=(
+                Choice("plain", ("plain", "平实")),
+                Choice("friendly", ("friendly", "亲切")),
+                Choice("formal", ("formal", "正式")),
+            ),
+        ),
+        Argument(
+            "model",
+            "text",
+            ("model", "模型"),
+            ("The chat model that answers here, or default", "这里由哪个对话模型回答，或“默认”"),
+        ),
+        Argument(
+            "folders",
+            "text",
+            ("folders", "文件夹"),
+            ("The watched folders that answer here, or all", "这里用哪些文件夹回答，或“全部”"),
+        ),
+        Argument(
+            "teach",
+            "text",
+            ("teach", "学习权限"),
+            (
+                "Who may teach here: anyone, admins, slack:U012",
+                "谁可以教：任何人、管理员、slack:U012",
+            ),
+        ),
+    ),
+    sees="person",
+    verb=True,
+)
+
 COMMANDS: tuple[Command, ...] = (
     Command(
         "ask",
@@ -271,6 +337,7 @@ COMMANDS: tuple[Command, ...] = (
         aliases=("index",),
         sees="person",
     ),
+    SETTINGS,
     Command(
         "status",
         ("Status", "状态"),

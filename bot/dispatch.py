@@ -12,8 +12,17 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from bot.commands import wrong
-from bot.messages import Language, Reply, ReplyChunk, ReplyEvent, Request, Status
+from bot.messages import (
+    ChannelSettings,
+    Language,
+    Reply,
+    ReplyChunk,
+    ReplyEvent,
+    Request,
+    Status,
+)
 from bot.phrases import say
+from bot.rights import Who, may
 from bot.turns import Buckets, Full, Ticket, Turns
 
 log = logging.getLogger(__name__)
@@ -43,9 +52,6 @@ class Handler(Protocol):
 
 Explain = Callable[[Exception, Language], str | None]
 """Puts an error in words for the person who asked; None if it is nothing to tell them."""
-
-Who = Literal["anyone", "admins"] | frozenset[str]
-"""Who may do something: a set names people as `slack:U012`. Admins always may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +109,8 @@ class Dispatcher:
     """The one door to the handlers: `handle` answers every request, and never raises.
 
     `grants` are the scopes that a channel may see besides its own; `rights` says who may use a
-    command, which is anyone where it says nothing. `clock` is seconds.
+    command, which is anyone where it says nothing; `channels` what a request's channel has chosen,
+    which goes with the request from here on. `clock` is seconds.
     """
 
     def __init__(
@@ -115,6 +122,7 @@ class Dispatcher:
         limits: Limits,
         grants: Mapping[str, frozenset[str]] | None = None,
         rights: Mapping[str, Who] | None = None,
+        channels: Callable[[Request], ChannelSettings] = lambda request: ChannelSettings(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._handlers = {handler.command: handler for handler in handlers}
@@ -123,6 +131,7 @@ class Dispatcher:
         self._limits = limits
         self._grants = grants or {}
         self._rights = rights or {}
+        self._chosen = channels
         self._answering = Turns(
             limits.answering, waiting=limits.waiting, waiting_each=limits.waiting_each
         )
@@ -146,6 +155,7 @@ class Dispatcher:
 
     async def handle(self, request: Request) -> AsyncGenerator[ReplyEvent, None]:
         """Answer a request: any number of events, of which exactly the last is a `Reply`."""
+        request = self._here(request)
         language = self._language(request)
         if request.command == STOP:
             yield self._stop(request, language)
@@ -164,18 +174,28 @@ class Dispatcher:
 
     def forbids(self, request: Request) -> Reply | None:
         """Return why this person may not give this command, if they may not."""
-        who = self._rights.get(request.command, "anyone")
-        named = f"{request.platform}:{request.user}"
-        if who == "anyone" or request.is_admin or (who != "admins" and named in who):
+        request = self._here(request)
+        teaching: Who = request.channel.teach if request.command in _LEARNING else "anyone"
+        if all(
+            may(who, request) for who in (self._rights.get(request.command, "anyone"), teaching)
+        ):
             return None
         language = self._language(request)
         return Reply("error", say(language, "not_allowed"), language)
 
+    def _here(self, request: Request) -> Request:
+        """Return a request with what its channel has chosen."""
+        channel = self._chosen(request)
+        return replace(request, channel=channel, language=channel.language or request.language)
+
     def _language(self, request: Request) -> Language:
-        """Return the language of the reply: that asked for, a question's own or the interface's."""
+        """Return the language of the reply: that asked for, the channel's, a question's own or the
+        interface's."""
         wanted: Language | None = request.options.get("language")
         if wanted in ("en", "zh"):
             return wanted
+        if request.channel.language:
+            return request.channel.language
         of_text = self._language_of(request.text) if request.text.strip() else None
         asks = request.command == "ask" and of_text
         return (of_text if asks else request.language or of_text) or "en"

@@ -34,6 +34,21 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
+class ChannelSettings:
+    """What a channel has chosen; by itself, what the configuration says."""
+
+    language: Language | None = None
+    """The language of all answers; None is that of each question."""
+    tone: Literal["plain", "friendly", "formal"] = "plain"
+    model: str | None = None
+    """The chat model that answers instead of the usual one."""
+    folders: frozenset[str] | None = None
+    """The watched folders whose documents answer, of those that may be seen; None for all."""
+    teach: Literal["anyone", "admins"] | frozenset[str] = "anyone"
+    """Who may teach the bot, of those whom the configuration lets."""
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One thing that a person asked of the bot, whatever the platform."""
 
@@ -62,6 +77,8 @@ class Request:
     """Where the adapter delivers the reply; nobody else reads it."""
     is_admin: bool = False
     """The platform says that this person administers the place, or the bot itself."""
+    channel: ChannelSettings = ChannelSettings()
+    """What the channel has chosen: `dispatch` says it, whatever an adapter does."""
 
 
 @dataclass(frozen=True, slots=True)

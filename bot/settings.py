@@ -156,8 +156,9 @@ class PermissionSettings(Section):
     teach: Who = "anyone"
     forget: Who = "anyone"
     reindex: Who = "admins"
+    settings: Who = "admins"
 
-    @field_validator("teach", "forget", "reindex")
+    @field_validator("teach", "forget", "reindex", "settings")
     @classmethod
     def _named_in_full(cls, who: Who) -> Who:
         if not isinstance(who, str) and not all(":" in name for name in who):
@@ -228,6 +229,8 @@ class Settings(Section):
     reranker: str | None = None
     ocr_model: str | None = None
     models: Mapping[str, ModelSettings]
+    channel_models: tuple[str, ...] = ()
+    """Chat models that a channel may choose instead of `chat_model`."""
     models_cache: Path | None = None
     models_mirror: str | None = None
     data: Path = Path("data")

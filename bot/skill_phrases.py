@@ -3,6 +3,33 @@
 from __future__ import annotations
 
 SKILL_PHRASES: dict[str, tuple[str, str]] = {
+    # A channel's settings
+    "settings_are": ("Settings of this channel:", "此频道的设置："),
+    "settings_how": (
+        "Change one: `settings tone friendly`; who changed what: `settings history`.",
+        "更改一项：`设置 语气 亲切`；查看更改记录：`设置 历史`。",
+    ),
+    "settings_or": (" (or {others})", "（或 {others}）"),
+    "settings_changed": ("Changed:", "已更改："),
+    "settings_same": ("That is how it is already.", "已经是这样了。"),
+    "settings_history": ("Newest first:", "最近的更改："),
+    "settings_no_history": ("Nothing was ever changed here.", "这里没有任何更改。"),
+    "settings_change": (
+        "{name}: {old} → {new} ({who}, {when})",
+        "{name}：{old} → {new}（{who}，{when}）",
+    ),
+    "settings_unknown": (
+        "“{given}” is no setting: say which one and what it shall be, of {known}.",
+        "“{given}”不是设置项：请写明设置项和值，可用的有 {known}。",
+    ),
+    "settings_anyone": ("anyone", "任何人"),
+    "settings_admins": ("admins", "管理员"),
+    "settings_teach_less": (
+        "A channel may only let fewer people teach than the bot's configuration does.",
+        "频道的学习权限只能比机器人的配置更严格。",
+    ),
+    "settings_no_model": ("the usual one", "默认模型"),
+    "settings_no_folders": ("all", "全部"),
     # Table questions
     "choosing_table": ("Looking for the table …", "正在查找表格……"),
     "writing_query": ("{table}: writing the query …", "{table}：正在编写查询……"),

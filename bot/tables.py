@@ -96,6 +96,21 @@ turn = Table(
     Index("ix_turn_said_at", "said_at"),
 )
 
+# What channels have chosen: the newest change of a setting is how it is, all others its history.
+setting_change = Table(
+    "setting_change",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("place", String, nullable=False),
+    Column("name", String, nullable=False),
+    # Null is what the configuration says.
+    Column("old", JSON(none_as_null=True)),
+    Column("new", JSON(none_as_null=True)),
+    Column("who", String, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    Index("ix_setting_change_place", "place"),
+)
+
 rating = Table(
     "rating",
     metadata,

@@ -33,11 +33,15 @@ class Audience:
     """The scopes that whoever reads the answer may see; an empty one sees nothing."""
 
     scopes: frozenset[str]
+    folders: frozenset[str] | None = None
+    """The watched folders whose documents answer here, by name; None for all. It only takes away:
+    a document has to be in one of the scopes too."""
 
     @classmethod
-    def of(cls, scopes: Iterable[str]) -> Audience:
+    def of(cls, scopes: Iterable[str], *, folders: Iterable[str] | None = None) -> Audience:
         """Return the audience of these scopes; raise `InvalidScope` for a malformed one."""
-        return cls(frozenset(check_scope(scope) for scope in scopes))
+        checked = frozenset(check_scope(scope) for scope in scopes)
+        return cls(checked, None if folders is None else frozenset(folders))
 
     def sees(self, scope: str) -> bool:
         """Tell whether a document granted to `scope` may be shown."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.language_models import BaseChatModel
@@ -18,6 +19,23 @@ from rag.keywords import rarity, term_id, terms
 from rag.proof import Proof
 from rag.records import Records
 from rag.writing import Clock, written_json, written_sentences
+
+Tone = Literal["plain", "friendly", "formal"]
+_TONES: dict[Tone, str] = {
+    "plain": "",
+    "friendly": " Write in a warm and friendly tone.",
+    "formal": " Write in a formal, businesslike tone.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """How something is written: in which tone, and by which model instead of the usual one."""
+
+    tone: Tone = "plain"
+    chat: BaseChatModel | None = None
+    window: Callable[[], int] | None = None
+    """How many tokens that model reads and writes at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +68,34 @@ class Author:
         *,
         context_window: Callable[[], int],
         limits: AnswerLimits,
+        tone: Tone = "plain",
     ) -> None:
         self._records = records
-        self.embeddings = embeddings
+        self._tone = tone
+        self._whose: Author | None = None
+        self._embeddings = embeddings
         self._chat = chat
         self._window = context_window
         self.limits = limits
 
     def use(self, embeddings: Embeddings) -> None:
         """Compare texts with another model; call it while nothing is being written."""
-        self.embeddings = embeddings
+        self._embeddings = embeddings
+
+    @property
+    def embeddings(self) -> Embeddings:
+        """Return what compares texts now."""
+        return self._embeddings if self._whose is None else self._whose.embeddings
+
+    def speaking(self, voice: Voice) -> Author:
+        """Return this author with another voice; it follows this one's embeddings."""
+        if voice.chat is None and voice.tone == self._tone:
+            return self
+        other = copy(self)
+        other._whose, other._tone = self, voice.tone
+        if voice.chat is not None and voice.window is not None:
+            other._chat, other._window = voice.chat, voice.window
+        return other
 
     @property
     def window(self) -> int:
@@ -95,12 +131,18 @@ class Author:
         """Yield sentences as they are written; together they may be `tokens` answers long."""
         return written_sentences(
             self._chat,
-            messages,
+            self._toned(messages),
             clock,
             max_tokens=tokens * self.limits.max_tokens,
             timeout=self.limits.timeout,
             patience=patience,
         )
+
+    def _toned(self, messages: Sequence[BaseMessage]) -> Sequence[BaseMessage]:
+        """Return a prompt whose first message, the system's, says in which tone to write."""
+        first, *rest = messages
+        told = f"{first.content}{_TONES[self._tone]}"
+        return [first.model_copy(update={"content": told}), *rest]
 
     async def json(
         self, messages: Sequence[BaseMessage], schema: Mapping[str, Any], *, tokens: int

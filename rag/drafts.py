@@ -9,7 +9,7 @@ from contextlib import aclosing
 from langchain_core.messages import BaseMessage
 
 from rag.audience import Audience
-from rag.author import Author
+from rag.author import Author, Voice
 from rag.citations import Source
 from rag.keywords import terms
 from rag.language import Language
@@ -31,6 +31,10 @@ class Drafts:
     def __init__(self, author: Author, priority: Priority) -> None:
         self._author = author
         self._priority = priority
+
+    def speaking(self, voice: Voice) -> Drafts:
+        """Return the same with another voice."""
+        return Drafts(self._author.speaking(voice), self._priority)
 
     async def draft(
         self,

@@ -16,7 +16,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, SchemaError
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from rag.author import Author
+from rag.author import Author, Voice
 from rag.citations import Citation, Source
 from rag.errors import TeamglmError
 from rag.pipeline import Progress
@@ -88,6 +88,10 @@ class Extraction:
     def __init__(self, author: Author, priority: Priority) -> None:
         self._author = author
         self._priority = priority
+
+    def speaking(self, voice: Voice) -> Extraction:
+        """Return the same with another voice."""
+        return Extraction(self._author.speaking(voice), self._priority)
 
     async def stream(
         self, text: Text, schema: dict[str, Any]

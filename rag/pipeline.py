@@ -6,13 +6,14 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from rag.audience import Audience
-from rag.author import Author
+from rag.author import Author, Voice
 from rag.citations import Citation, Source
 from rag.context import context, number_sources
 from rag.errors import TeamglmError
@@ -131,16 +132,27 @@ class RagPipeline:
         self._limits = author.limits
         self._priority = priority
 
+    def speaking(self, voice: Voice) -> RagPipeline:
+        """Return this pipeline, answering with another voice."""
+        other = copy(self)
+        other._author = self._author.speaking(voice)
+        return other
+
     async def stream(
-        self, question: str, audience: Audience, history: Sequence[Exchange] = ()
+        self,
+        question: str,
+        audience: Audience,
+        history: Sequence[Exchange] = (),
+        chosen: Language | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Answer a question: `Found`, then `Sentence`s as they are written, then `Finished`.
 
-        Raise `QuestionTooLong`, `AnswerTimeout`, or what the models and the store raise.
+        It is answered in its own language, or in that which was `chosen`. Raise
+        `QuestionTooLong`, `AnswerTimeout`, or what the models and the store raise.
         """
         with self._priority.question():
             clock = Clock()
-            language = language_of(question)
+            language = chosen or language_of(question)
             retrieval = await self.retrieve(question, audience, history)
             clock.mark("retrieve")
             hits = retrieval.hits
@@ -159,7 +171,7 @@ class RagPipeline:
                 yield Finished("answer", language, clock.done(), proof=proof)
                 return
             messages = await asyncio.to_thread(
-                self._prompt, question, language, retrieval, hits, sources, history
+                self._prompt, question, language, retrieval, hits, sources, history, bool(chosen)
             )
             judge = await asyncio.to_thread(self._author.proof, question, sources, audience, most=2)
             proof = replace(proof, asked_ms=clock.now())
@@ -264,11 +276,12 @@ class RagPipeline:
         hits: Sequence[Hit],
         sources: Sequence[Source],
         history: Sequence[Exchange],
+        chosen: bool,
     ) -> list[BaseMessage]:
         """Return a prompt that fits the window: first the earlier turns give way, then sources."""
         count = self._author.count
         sure = retrieval.confidence is not None and retrieval.confidence >= _SURE
-        bare = ask_prompt(question, "", language, sure=sure)
+        bare = ask_prompt(question, "", language, sure=sure, chosen=chosen)
         room = self._author.window - self._limits.max_tokens
         room -= sum(count(str(message.content)) + _MESSAGE_TOKENS for message in bare)
         if room < _LEAST_CONTEXT:
@@ -291,7 +304,7 @@ class RagPipeline:
             if room < 0:
                 break
             turns = [*pair, *turns]
-        return ask_prompt(question, text, language, turns, sure=sure)
+        return ask_prompt(question, text, language, turns, sure=sure, chosen=chosen)
 
 
 def _contrary(

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Column, Engine, Row, Select, and_, func, or_, select
+from sqlalchemy import Column, Engine, Row, Select, and_, func, not_, or_, select
 
 from rag.audience import Audience
 from rag.errors import DocumentCode, TeamglmError
@@ -24,6 +24,9 @@ State = Literal["waiting", "reading", "ready", "failed"]
 
 FORGOTTEN = "forgotten"
 """The source of a document whose removal was interrupted: its address is free again."""
+
+_FOLDER = "folder:"
+"""Begins the source of what lies in a watched folder, before the folder's name."""
 
 _T = TypeVar("_T")
 _BATCH = 500
@@ -323,6 +326,16 @@ class Records:
         with self._reading.connect() as connection:
             return int(connection.scalar(query) or 0)
 
+    def left_out(self, audience: Audience) -> list[str]:
+        """Return the ids of the documents that only the choice of folders keeps from answering."""
+        if audience.folders is None:
+            return []
+        query = select(document.c.id).where(
+            document.c.scope.in_(audience.scopes), _left_out(audience.folders)
+        )
+        with self._reading.connect() as connection:
+            return list(connection.scalars(query))
+
     def knows_any(self, audience: Audience) -> bool:
         """Tell whether `sources` would list a document."""
         query = select(document.c.id).where(_visible(audience)).limit(1)
@@ -341,7 +354,15 @@ def batches(items: Sequence[_T], size: int = _BATCH) -> Iterator[Sequence[_T]]:
 
 
 def _visible(audience: Audience) -> Any:
-    return and_(document.c.scope.in_(audience.scopes), document.c.source != FORGOTTEN)
+    seen = and_(document.c.scope.in_(audience.scopes), document.c.source != FORGOTTEN)
+    return seen if audience.folders is None else and_(seen, not_(_left_out(audience.folders)))
+
+
+def _left_out(folders: Collection[str]) -> Any:
+    """Tell of which watched folders' documents don't answer: all but these."""
+    chosen = [f"{_FOLDER}{name}" for name in folders]
+    watched = document.c.source.startswith(_FOLDER, autoescape=True)
+    return and_(watched, document.c.source.not_in(chosen))
 
 
 def _live(columns: Select[Any], audience: Audience) -> Select[Any]:

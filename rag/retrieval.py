@@ -202,10 +202,15 @@ class Retriever:
         """Return the passages that the searches found, with their cosines to each question."""
         languages = asked[0].usual.keys()
         named = [*titles.named_in(query), *titles.meant_by(asked[0].rarities)]
+        without = self._records.left_out(audience)
         for _ in range(_ATTEMPTS):
-            near = [self._near(each, audience, languages, named) for each in asked]
+            near = [self._near(each, audience, languages, named, without) for each in asked]
             worded = [
-                dict(self._index.search_sparse(each.rarities, audience.scopes, CANDIDATES))
+                dict(
+                    self._index.search_sparse(
+                        each.rarities, audience.scopes, CANDIDATES, without=without
+                    )
+                )
                 for each in asked
             ]
             rows = {row for scores in (*near, *worded) for row in scores}
@@ -239,11 +244,14 @@ class Retriever:
         audience: Audience,
         languages: Collection[Language],
         named: Sequence[str],
+        without: Sequence[str],
     ) -> dict[str, float]:
         near: dict[str, float] = {}
         vector = asked.vector.tolist()
         for language in languages:
-            near |= self._index.search_dense(vector, audience.scopes, CANDIDATES, language=language)
+            near |= self._index.search_dense(
+                vector, audience.scopes, CANDIDATES, language=language, without=without
+            )
         if named:
             near |= self._index.search_dense(
                 vector, audience.scopes, _NAMED * len(named), documents=named

@@ -118,19 +118,30 @@ class PassageIndex:
         *,
         language: str | None = None,
         documents: Sequence[str] = (),
+        without: Sequence[str] = (),
     ) -> Hits:
         """Return (row id, cosine) of the nearest passages in these scopes, best first.
 
         `language` looks among the passages in that language alone, `documents` among those of the
-        documents with these ids, if there are any.
+        documents with these ids, if there are any, `without` among all others'.
         """
-        return self._search("dense", list(vector), scopes, limit, language, documents)
+        return self._search("dense", list(vector), scopes, limit, language, documents, without)
 
     def search_sparse(
-        self, weights: Mapping[int, float], scopes: frozenset[str], limit: int
+        self,
+        weights: Mapping[int, float],
+        scopes: frozenset[str],
+        limit: int,
+        *,
+        without: Sequence[str] = (),
     ) -> Hits:
-        """Return (row id, keyword score) of passages that share a term, best first."""
-        return self._search("sparse", dict(weights), scopes, limit) if weights else []
+        """Return (row id, keyword score) of passages that share a term, best first.
+
+        `without` leaves out the documents with these ids.
+        """
+        if not weights:
+            return []
+        return self._search("sparse", dict(weights), scopes, limit, without=without)
 
     def ids(self) -> set[str]:
         """Return the id of every row."""
@@ -196,12 +207,15 @@ class PassageIndex:
         limit: int,
         language: str | None = None,
         documents: Sequence[str] = (),
+        without: Sequence[str] = (),
     ) -> Hits:
         if not scopes or limit < 1:
             return []
         condition = f"scope in [{', '.join(_quote(scope) for scope in sorted(scopes))}]"
         if documents:
             condition += f" and doc_id in [{', '.join(map(_quote, documents))}]"
+        if without:
+            condition += f" and doc_id not in [{', '.join(map(_quote, without))}]"
         if language is not None:
             condition += f" and lang == {_quote(language)}"
         metric = "COSINE" if field == "dense" else "IP"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from rag.audience import Audience
-from rag.author import Author
+from rag.author import Author, Voice
 from rag.citations import Source
 from rag.language import Language
 from rag.pipeline import Event, Finished, Outcome, Partly, Progress, Sentence
@@ -47,6 +47,10 @@ class Summaries:
     def __init__(self, author: Author, priority: Priority) -> None:
         self._author = author
         self._priority = priority
+
+    def speaking(self, voice: Voice) -> Summaries:
+        """Return the same with another voice."""
+        return Summaries(self._author.speaking(voice), self._priority)
 
     async def stream(
         self,

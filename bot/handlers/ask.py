@@ -10,9 +10,10 @@ from bot.conversations import Conversations, Said
 from bot.handlers.about import told, topic_of
 from bot.handlers.citing import replies, whom_to_ask
 from bot.handlers.opening import opening
-from bot.loading import Loading
+from bot.handlers.seeing import audience_of
 from bot.messages import Citation, Language, Reply, ReplyEvent, Request, Sources, Status, Turn
 from bot.phrases import say
+from bot.voices import Voices
 from rag.audience import Audience
 from rag.pipeline import Exchange, RagPipeline
 from rag.records import Records
@@ -29,16 +30,14 @@ class Ask:
         records: Records,
         conversations: Conversations,
         *,
-        model: str,
+        voices: Voices,
         history: int,
-        needs: Sequence[Loading],
         whom: Mapping[Language, str] | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._records = records
-        self._model = model
+        self._voices = voices
         self._history = history
-        self._needs = needs
         self._whom = whom
         """Whom to ask what isn't in the documents, as each language calls them."""
         self._conversations = conversations
@@ -53,28 +52,28 @@ class Ask:
     ) -> AsyncGenerator[ReplyEvent, None]:
         """Answer `request.text` for `request.audience`."""
         question = request.text.strip()
-        audience = Audience.of(request.audience)
+        audience, model = audience_of(request), self._voices.model(request)
         if not question:
             yield Reply("error", say(language, "empty_question"), language)
             return
         if topic := topic_of(question):
             known = await asyncio.to_thread(self._records.sources, audience)
-            text = told(topic, known, self._model, language)
-            yield Reply("answer", text, language, model=self._model)
+            yield Reply("answer", told(topic, known, model, language), language, model=model)
             return
-        async for status in opening(self._needs, language):
+        async for status in opening(self._voices.needs(request), language):
             yield status
         yield Status(say(language, "searching"))
         if not await asyncio.to_thread(self._records.knows_any, audience):
             text = say(language, "no_documents") + whom_to_ask(language, self._whom)
-            refusal = Reply("refusal", text, language, model=self._model)
+            refusal = Reply("refusal", text, language, model=model)
             await self._keep(request, refusal, ())
             yield refusal
             return
         history, follows = await self._earlier(request, audience)
-        stream = self._pipeline.stream(question, audience, history)
+        pipeline = self._pipeline.speaking(self._voices.voice(request))
+        stream = pipeline.stream(question, audience, history, request.channel.language)
         passages: tuple[Citation, ...] = ()
-        events = replies(stream, language, self._model, whom=self._whom)
+        events = replies(stream, language, model, whom=self._whom)
         async with aclosing(events):
             async for event in events:
                 if isinstance(event, Sources):

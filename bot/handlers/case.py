@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator
 
 from bot.conversations import Conversations
 from bot.feedback import Feedback
+from bot.handlers.seeing import audience_of
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import say
 from bot.regression import Case, Regression
-from rag.audience import Audience
 from rag.records import Records
 
 
@@ -49,7 +49,7 @@ class AddCase:
             yield Reply("error", say(language, "case_nothing"), language)
             return
         if name:
-            audience = Audience.of(request.audience)
+            audience = audience_of(request)
             found = await asyncio.to_thread(self._records.find_document, name, audience)
             name = found.document
         asker = await self._conversations.asker(request.platform, reply)

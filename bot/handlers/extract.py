@@ -12,10 +12,10 @@ from bot.handlers.explain import explain
 from bot.handlers.keeping import Keeping
 from bot.handlers.opening import opening
 from bot.handlers.reading import Reading
-from bot.loading import Loading
 from bot.messages import Citation, File, Language, Reply, ReplyChunk, ReplyEvent, Request, Status
 from bot.phrases import say
 from bot.spreadsheet import Format, spreadsheet
+from bot.voices import Voices
 from rag.errors import DocumentError
 from rag.extraction import Extracted, Extraction, NotExtracted, SchemaUnusable, Value, schema_of
 from rag.pipeline import Progress
@@ -107,14 +107,12 @@ class Extract:
         reading: Reading,
         keeping: Keeping,
         *,
-        model: str,
-        needs: Sequence[Loading],
+        voices: Voices,
     ) -> None:
         self._extraction = extraction
         self._reading = reading
         self._keeping = keeping
-        self._model = model
-        self._needs = needs
+        self._voices = voices
 
     def uses_chat_model(self, request: Request) -> bool:
         """Return True."""
@@ -132,13 +130,14 @@ class Extract:
         except SchemaUnusable as error:
             yield Reply("error", say(language, "no_fields", detail=str(error)), language)
             return
-        async for status in opening(self._needs, language):
+        async for status in opening(self._voices.needs(request), language):
             yield status
         table = _Table(language)
         many = len(request.attachments) > 1
         shown = 0
+        extraction = self._extraction.speaking(self._voices.voice(request))
         async for text in self._texts(request, language, table):
-            events = self._extraction.stream(text, schema)
+            events = extraction.stream(text, schema)
             try:
                 async with aclosing(events):
                     async for event in events:
@@ -166,7 +165,7 @@ class Extract:
             language,
             tuple(table.chunks),
             citations,
-            self._model,
+            self._voices.model(request),
             data={"documents": table.found},
             files=files,
         )

@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
 
+from bot.channels import Channels
 from bot.conversations import Conversations
 from bot.feedback import Feedback
 from bot.handlers.opening import opening
+from bot.handlers.seeing import audience_of
 from bot.handlers.teach import OPERATOR, taught_by
 from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import counted, say
 from bot.regression import Regression
-from rag.audience import Audience
 from rag.fetch import is_address, page_name
 from rag.ingest.blobs import WEB
 from rag.ingest.forgetting import Receipt
@@ -34,12 +35,13 @@ class Forget:
         conversations: Conversations,
         feedback: Feedback,
         regression: Regression,
+        channels: Channels,
         *,
         needs: Sequence[Loading],
     ) -> None:
         self._indexer = indexer
         self._records = records
-        self._said = (conversations, feedback, regression)
+        self._said = (conversations, feedback, regression, channels)
         self._needs = needs
 
     def uses_chat_model(self, request: Request) -> bool:
@@ -72,7 +74,7 @@ class Forget:
             text = text or say(language, "sources_none")
             yield Reply("answer", text, language, data=rows)
             return
-        audience = Audience.of(request.audience)
+        audience = audience_of(request)
         if is_address(reference):
             reference = page_name(reference, private=True)
         record = await asyncio.to_thread(self._records.find_document, reference, audience)

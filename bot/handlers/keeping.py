@@ -8,8 +8,8 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from bot.conversations import Conversations, Said
+from bot.handlers.seeing import audience_of
 from bot.messages import Reply, ReplyEvent, Request
-from rag.audience import Audience
 from rag.records import Records
 
 
@@ -33,7 +33,7 @@ class Keeping:
     async def keep(self, request: Request, read: Collection[str], reply: Reply) -> None:
         """Keep a reply with the names of what was read for it, without its files."""
         names = frozenset(read)
-        audience = Audience.of(request.audience)
+        audience = audience_of(request)
         known = await asyncio.to_thread(self._records.known, names, audience)
         said = Said(
             request.text.strip() or ", ".join(sorted(names)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+from bot.handlers.seeing import audience_of
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import say
 from rag.audience import Audience
@@ -28,7 +29,7 @@ class OpenPassage:
         self, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
         """Yield the passage with its place; it is read anew, for what the audience sees now."""
-        audience = Audience.of(request.audience)
+        audience = audience_of(request)
         start, end = int(request.options["start"]), int(request.options["end"])
         record = await asyncio.to_thread(self._records.find_document, request.text, audience)
         best = await asyncio.to_thread(passage_at, self._records, record.id, start, end, audience)

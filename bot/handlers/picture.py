@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from bot.handlers.passage import passage_at
+from bot.handlers.seeing import audience_of
 from bot.messages import File, Language, Reply, ReplyEvent, Request
 from bot.phrases import say
-from rag.audience import Audience
 from rag.errors import DocumentError
 from rag.ingest.page_pictures import PagePictures
 from rag.records import Records
@@ -31,7 +31,7 @@ class ShowPage:
         self, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
         """Yield the picture as the reply's file, for what the audience sees now."""
-        audience = Audience.of(request.audience)
+        audience = audience_of(request)
         record = await asyncio.to_thread(self._records.find_document, request.text, audience)
         start, end = int(request.options["start"]), int(request.options["end"])
         passage = await asyncio.to_thread(

@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator
 
 from bot.conversations import Conversations
 from bot.feedback import Feedback
+from bot.handlers.seeing import audience_of
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import say
-from rag.audience import Audience
 from rag.records import Records
 
 _THUMBS = {"up": 1, "down": -1}
@@ -47,7 +47,7 @@ class Rate:
         await self._feedback.add(request, reply, said, thumb, correction)
         offer = None
         if thumb == -1 and request.is_admin and said.command == "ask":
-            audience = Audience.of(request.audience)
+            audience = audience_of(request)
             seen = await asyncio.to_thread(self._records.known, said.documents, audience)
             offer = {"reply": reply, "documents": sorted(seen)}
         yield Reply("answer", say(language, "rated"), language, data=offer)

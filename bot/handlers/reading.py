@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bot.handlers.naming import document_name
+from bot.handlers.seeing import audience_of
 from bot.messages import Attachment, Download, Request
-from rag.audience import Audience
 from rag.fetch import is_address, page_name
 from rag.ingest.pages import Page, Pages
 from rag.records import DocumentUnknown, Passage, Records
@@ -76,7 +76,7 @@ class Reading:
 
     async def _named(self, request: Request, name: str) -> Text:
         """Return a document, or a page that isn't known."""
-        audience = Audience.of(request.audience)
+        audience = audience_of(request)
         page = page_name(name, private=True) if is_address(name) else None
         try:
             record = await asyncio.to_thread(self._records.find_document, page or name, audience)

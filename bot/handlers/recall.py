@@ -7,9 +7,9 @@ from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 from bot.conversations import Conversations, Kept
+from bot.handlers.seeing import audience_of
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import say
-from rag.audience import Audience
 from rag.records import Records
 
 
@@ -45,5 +45,5 @@ class Recall:
     async def _may_have(self, kept: Kept, request: Request) -> bool:
         if request.user != kept.user or not request.audience >= kept.audience:
             return False
-        drawn_on, audience = kept.said.documents, Audience.of(request.audience)
+        drawn_on, audience = kept.said.documents, audience_of(request)
         return drawn_on <= await asyncio.to_thread(self._records.known, drawn_on, audience)

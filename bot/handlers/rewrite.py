@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import replace
 
 from bot.handlers.citing import replies
 from bot.handlers.keeping import Keeping
 from bot.handlers.opening import opening
 from bot.handlers.reading import Reading
-from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import say
+from bot.voices import Voices
 from rag.drafts import Drafts
 from rag.language import language_of
 from rag.pipeline import Event
@@ -31,14 +32,12 @@ class Rewrite:
         reading: Reading,
         keeping: Keeping,
         *,
-        model: str,
-        needs: Sequence[Loading],
+        voices: Voices,
     ) -> None:
         self._drafts = drafts
         self._reading = reading
         self._keeping = keeping
-        self._model = model
-        self._needs = needs
+        self._voices = voices
 
     def uses_chat_model(self, request: Request) -> bool:
         """Return True."""
@@ -51,12 +50,12 @@ class Rewrite:
         if not (request.text.strip() or request.attachments):
             yield Reply("error", say(language, "no_text_given"), language)
             return
-        async for status in opening(self._needs, language):
+        async for status in opening(self._voices.needs(request), language):
             yield status
         text = await self._text(request)
         # The dispatcher's language is the option's where there is one.
         asked = language if "language" in request.options else None
-        written = replies(self.stream(request, text, asked), language, self._model)
+        written = replies(self.stream(request, text, asked), language, self._voices.model(request))
         read = {each.document for each in text.passages if each.document}
         async with aclosing(self._keeping.kept(request, read, written)) as events:
             async for event in events:
@@ -67,7 +66,8 @@ class Rewrite:
     ) -> AsyncGenerator[Event, None]:
         """Write a text anew, in the language that was asked for, else in its own."""
         how = str(request.options.get("how") or say(text.language, "clearer"))
-        return self._drafts.rewritten(text.passages, how, asked or text.language)
+        drafts = self._drafts.speaking(self._voices.voice(request))
+        return drafts.rewritten(text.passages, how, asked or text.language)
 
     async def _text(self, request: Request) -> Text:
         """Return what is to be written anew; a text that names no document is meant itself."""
@@ -91,7 +91,8 @@ class Translate(Rewrite):
     ) -> AsyncGenerator[Event, None]:
         """Translate a text."""
         other: Language = "en" if text.language == "zh" else "zh"
-        return self._drafts.translated(text.passages, asked or other)
+        own_tone = replace(self._voices.voice(request), tone="plain")
+        return self._drafts.speaking(own_tone).translated(text.passages, asked or other)
 
 
 def _said(text: str) -> Passage:

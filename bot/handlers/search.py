@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 
 from bot.handlers.opening import opening
+from bot.handlers.seeing import audience_of
 from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import say
-from rag.audience import Audience
 from rag.priority import Priority
 from rag.retrieval import Retriever
 
@@ -43,7 +43,7 @@ class Search:
             return
         async for status in opening(self._needs, language):
             yield status
-        audience = Audience.of(request.audience)
+        audience = audience_of(request)
         limit = max(1, min(int(request.options.get("k", _DEFAULT)), _MOST))
         with self._priority.question():
             found = await asyncio.to_thread(self._retriever.retrieve, query, audience, limit=limit)

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from bot.handlers.explain import document_reason
+from bot.handlers.seeing import audience_of
 from bot.handlers.teach import OPERATOR
 from bot.handlers.working import working
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import counted, say
-from rag.audience import Audience
 from rag.ingest.activity import Activity
 from rag.records import DocumentRecord, Records
 
@@ -35,7 +35,7 @@ class Sources:
         self, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
         """Yield every document that `request.audience` may see."""
-        audience = Audience.of(request.audience)
+        audience = audience_of(request)
         known = await asyncio.to_thread(self._records.sources, audience)
         data = [
             {

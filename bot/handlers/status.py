@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
-from bot.loading import Loading
+from bot.handlers.seeing import audience_of
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import counted, say
-from rag.audience import Audience
+from bot.voices import Voices
 from rag.records import Records
 
 
@@ -46,13 +46,11 @@ class Condition:
         self,
         records: Records,
         *,
-        model: str,
-        parts: Sequence[Loading],
+        voices: Voices,
         load: Callable[[], Load],
     ) -> None:
         self._records = records
-        self._model = model
-        self._parts = parts
+        self._voices = voices
         self._load = load
 
     def uses_chat_model(self, request: Request) -> bool:
@@ -63,13 +61,14 @@ class Condition:
         self, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
         """Yield what is known to this audience, and what concerns everybody."""
-        audience = Audience.of(request.audience)
+        audience = audience_of(request)
         known = await asyncio.to_thread(self._records.sources, audience)
         ready = [record for record in known if record.version is not None]
         reading = sum(record.state in ("waiting", "reading") for record in known)
         failed = sum(record.state == "failed" for record in known)
         passages = sum(record.chunks for record in ready)
-        parts = {part.what: part.state for part in self._parts}
+        parts = {part.what: part.state for part in self._voices.needs(request)}
+        model = self._voices.model(request)
         load = self._load()
         lines = [
             say(
@@ -80,7 +79,7 @@ class Condition:
             ),
             *([say(language, "status_reading", n=reading)] if reading else ()),
             *([say(language, "status_failed", n=failed)] if failed else ()),
-            say(language, "status_model", model=self._model),
+            say(language, "status_model", model=model),
             *(
                 say(language, f"status_{state}", what=say(language, what))
                 for what, state in parts.items()
@@ -98,7 +97,7 @@ class Condition:
             "passages": passages,
             "reading": reading,
             "failed": failed,
-            "model": self._model,
+            "model": model,
             "parts": parts,
             "answering": load.answering,
             "waiting": load.waiting,

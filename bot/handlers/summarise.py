@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import asdict, replace
 
@@ -10,10 +10,10 @@ from bot.handlers.citing import replies
 from bot.handlers.keeping import Keeping
 from bot.handlers.opening import opening
 from bot.handlers.reading import Reading
-from bot.loading import Loading
+from bot.handlers.seeing import audience_of
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import say
-from rag.audience import Audience
+from bot.voices import Voices
 from rag.summaries import Summaries
 
 
@@ -35,14 +35,12 @@ class Summarise:
         reading: Reading,
         keeping: Keeping,
         *,
-        model: str,
-        needs: Sequence[Loading],
+        voices: Voices,
     ) -> None:
         self._summaries = summaries
         self._reading = reading
         self._keeping = keeping
-        self._model = model
-        self._needs = needs
+        self._voices = voices
 
     def uses_chat_model(self, request: Request) -> bool:
         """Return True."""
@@ -55,7 +53,7 @@ class Summarise:
         if why := self.refused(request, language):
             yield Reply("error", why, language)
             return
-        async for status in opening(self._needs, language):
+        async for status in opening(self._voices.needs(request), language):
             yield status
         texts = await self._reading.texts(request, self.named(request))
         if len(texts) < self.least:
@@ -64,10 +62,11 @@ class Summarise:
         if request.language is None and "language" not in request.options:
             # Nobody said which language to write in, so the first text's own is the best guess.
             language = texts[0].language
-        audience = Audience.of(request.audience)
+        audience = audience_of(request)
         length = request.options.get("length", "medium")
-        stream = self._summaries.stream(texts, audience, language, length)
-        written = replies(stream, language, self._model)
+        summaries = self._summaries.speaking(self._voices.voice(request))
+        stream = summaries.stream(texts, audience, language, length)
+        written = replies(stream, language, self._voices.model(request))
         read = [text.name for text in texts]
         async with aclosing(self._keeping.kept(request, read, written)) as events:
             async for event in events:

@@ -10,10 +10,10 @@ from typing import Any
 
 from bot.handlers.citing import cited
 from bot.handlers.opening import opening
-from bot.loading import Loading
+from bot.handlers.seeing import audience_of
 from bot.messages import File, Language, Reply, ReplyEvent, Request, Status
 from bot.phrases import counted, say
-from rag.audience import Audience
+from bot.voices import Voices
 from rag.citations import Source
 from rag.tables.answering import Answered, Chosen, Querying, TableQuestions, Unanswered
 from rag.tables.cells import Value
@@ -35,10 +35,9 @@ class AskTable:
 
     command = "table"
 
-    def __init__(self, tables: TableQuestions, *, model: str, needs: Sequence[Loading]) -> None:
+    def __init__(self, tables: TableQuestions, *, voices: Voices) -> None:
         self._tables = tables
-        self._model = model
-        self._needs = needs
+        self._voices = voices
 
     def uses_chat_model(self, request: Request) -> bool:
         """Return True."""
@@ -52,13 +51,14 @@ class AskTable:
         if not question:
             yield Reply("error", say(language, "empty_question"), language)
             return
-        async for status in opening(self._needs, language):
+        async for status in opening(self._voices.needs(request), language):
             yield status
         began = time.perf_counter()
         yield Status(say(language, "choosing_table"))
-        audience = Audience.of(request.audience)
+        audience = audience_of(request)
         named = str(request.options.get("document", "")).strip()
-        async with aclosing(self._tables.answer(question, audience, named)) as events:
+        chat, model = self._voices.chat(request), self._voices.model(request)
+        async with aclosing(self._tables.answer(question, audience, named, chat)) as events:
             async for event in events:
                 timings = {"total": round((time.perf_counter() - began) * 1000, 1)}
                 match event:
@@ -67,21 +67,28 @@ class AskTable:
                     case Querying():
                         yield Status(say(language, "querying"))
                     case Unanswered():
-                        yield self._refusal(event, language, timings)
+                        yield self._refusal(event, language, model, timings)
                     case Answered():
                         chart = await asyncio.to_thread(_picture, question, event, language)
-                        yield self._reply(event, chart, language, timings)
+                        yield self._reply(event, chart, language, model, timings)
 
-    def _refusal(self, event: Unanswered, language: Language, timings: dict[str, float]) -> Reply:
+    def _refusal(
+        self, event: Unanswered, language: Language, model: str, timings: dict[str, float]
+    ) -> Reply:
         place = _place(event.chosen, language) if event.chosen else ""
         text = say(language, f"table_{event.reason}", table=place)
         if event.sql:
             text += f"\n\n{_code(event.sql)}"
         data = {"sql": event.sql or None, "reason": event.reason}
-        return Reply("refusal", text, language, model=self._model, timings_ms=timings, data=data)
+        return Reply("refusal", text, language, model=model, timings_ms=timings, data=data)
 
     def _reply(
-        self, event: Answered, chart: File | None, language: Language, timings: dict[str, float]
+        self,
+        event: Answered,
+        chart: File | None,
+        language: Language,
+        model: str,
+        timings: dict[str, float],
     ) -> Reply:
         table, result = event.chosen.table, event.result
         parts = [_sentence(result.found, table, language)]
@@ -108,7 +115,7 @@ class AskTable:
             "\n\n".join(parts),
             language,
             citations=citations,
-            model=self._model,
+            model=model,
             timings_ms=timings,
             data=_data(event),
             files=(chart,) if chart else (),

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from bot.drafting import Templates
 from bot.handlers.citing import replies
 from bot.handlers.keeping import Keeping
 from bot.handlers.opening import opening
-from bot.loading import Loading
+from bot.handlers.seeing import audience_of
 from bot.messages import Language, Reply, ReplyEvent, Request, Status
 from bot.phrases import say
-from rag.audience import Audience
+from bot.voices import Voices
 from rag.drafts import Drafts
 from rag.pipeline import RagPipeline
 
@@ -36,15 +36,13 @@ class Write:
         templates: Templates,
         keeping: Keeping,
         *,
-        model: str,
-        needs: Sequence[Loading],
+        voices: Voices,
     ) -> None:
         self._drafts = drafts
         self._pipeline = pipeline
         self._templates = templates
         self._keeping = keeping
-        self._model = model
-        self._needs = needs
+        self._voices = voices
 
     def uses_chat_model(self, request: Request) -> bool:
         """Return True."""
@@ -65,19 +63,20 @@ class Write:
             text = say(language, "no_template", name=name, known=known)
             yield Reply("error", text, language)
             return
-        async for status in opening(self._needs, language):
+        async for status in opening(self._voices.needs(request), language):
             yield status
-        audience = Audience.of(request.audience)
+        audience, model = audience_of(request), self._voices.model(request)
         facts = []
         if request.options.get("facts") == "documents":
             yield Status(say(language, "searching"))
             found = await self._pipeline.retrieve(brief, audience)
             facts = [hit.passage for hit in found.hits]
             if not facts or self._pipeline.is_hopeless(found):
-                yield Reply("refusal", say(language, "no_facts"), language, model=self._model)
+                yield Reply("refusal", say(language, "no_facts"), language, model=model)
                 return
-        stream = self._drafts.draft(brief, template, facts, audience, language)
-        written = replies(stream, language, self._model)
+        drafts = self._drafts.speaking(self._voices.voice(request))
+        stream = drafts.draft(brief, template, facts, audience, language)
+        written = replies(stream, language, model)
         read = {fact.document for fact in facts}
         async with aclosing(self._keeping.kept(request, read, written)) as events:
             async for event in events:

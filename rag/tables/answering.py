@@ -113,10 +113,15 @@ class TableQuestions:
         self._embeddings = embeddings
 
     async def answer(
-        self, question: str, audience: Audience, document: str = ""
+        self,
+        question: str,
+        audience: Audience,
+        document: str = "",
+        chat: BaseChatModel | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Answer a question from one document's tables, or from those that fit it best.
 
+        `chat` writes the query instead of the usual model.
         Yield `Chosen`, `Querying`, then `Answered` or `Unanswered`. Raise `DocumentUnknown` or
         `DocumentAmbiguous` for a name, `AnswerTimeout`, or what the models and the store raise.
         """
@@ -131,7 +136,8 @@ class TableQuestions:
             loading = asyncio.create_task(asyncio.to_thread(database.start))
             try:
                 messages = sql_prompt(question, [chosen.table])
-                tried = self._tried(messages, chosen, database, loading, audience)
+                writer = chat or self._chat
+                tried = self._tried(messages, chosen, database, loading, audience, writer)
                 async with aclosing(tried) as events:
                     async for event in events:
                         yield event
@@ -146,9 +152,10 @@ class TableQuestions:
         database: Database,
         loading: asyncio.Task[None],
         audience: Audience,
+        chat: BaseChatModel,
     ) -> AsyncGenerator[Event, None]:
         for last in (False, True):
-            said = await self._said(messages)
+            said = await self._said(messages, chat)
             sql = fitted(written(said), [chosen.table])
             if not sql:
                 yield Unanswered("no_query", chosen)
@@ -174,10 +181,10 @@ class TableQuestions:
             yield Answered(chosen, sql, result, passage)
             return
 
-    async def _said(self, messages: Sequence[BaseMessage]) -> str:
+    async def _said(self, messages: Sequence[BaseMessage], chat: BaseChatModel) -> str:
         """Return what the model writes, up to the end of one statement."""
         text = ""
-        stream = self._chat.astream(list(messages), max_tokens=_MAX_TOKENS, slot=1)
+        stream = chat.astream(list(messages), max_tokens=_MAX_TOKENS, slot=1)
         try:
             async with asyncio.timeout(self._timeout):
                 async for piece in stream:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from bot.app import belonging, granted
 from bot.model_settings import ServerModel
+from bot.policies import belonging, granted
 from bot.settings import Secrets, Settings, SettingsError, load_settings, trigger
 from rag.ingest.standing import Address, Standing
 from tests.bot.fakes import EMPTY, config

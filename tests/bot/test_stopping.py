@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from bot.dispatch import Dispatcher, Limits, Who
+from bot.dispatch import Dispatcher, Limits
 from bot.messages import Citation, Language, Reply, ReplyChunk, ReplyEvent, Request, Status
+from bot.rights import Who
 from rag.language import language_of
 from tests.bot.fakes import collect, request
 

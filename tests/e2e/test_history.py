@@ -57,7 +57,7 @@ async def app(tmp_path: Path) -> AsyncIterator[App]:
 
 async def test_a_follow_up_is_about_the_turns_that_the_config_keeps(app: App) -> None:
     async def answered(turns: int, history: tuple[Turn, ...]) -> Reply:
-        ask = Ask(app.pipeline, app.records, app.conversations, model="m", history=turns, needs=[])
+        ask = Ask(app.pipeline, app.records, app.conversations, voices=app.voices, history=turns)
         request = Request(
             id="1",
             platform="cli",

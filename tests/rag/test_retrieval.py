@@ -174,9 +174,10 @@ def test_a_document_published_during_the_search_is_not_missed(library: Library) 
             *,
             language: str | None = None,
             documents: Sequence[str] = (),
+            without: Sequence[str] = (),
         ) -> Hits:
             hits = self.inner.search_dense(
-                vector, scopes, limit, language=language, documents=documents
+                vector, scopes, limit, language=language, documents=documents, without=without
             )
             self.searches += 1
             if self.searches == 1:
@@ -184,9 +185,14 @@ def test_a_document_published_during_the_search_is_not_missed(library: Library) 
             return hits
 
         def search_sparse(
-            self, weights: Mapping[int, float], scopes: frozenset[str], limit: int
+            self,
+            weights: Mapping[int, float],
+            scopes: frozenset[str],
+            limit: int,
+            *,
+            without: Sequence[str] = (),
         ) -> Hits:
-            return self.inner.search_sparse(weights, scopes, limit)
+            return self.inner.search_sparse(weights, scopes, limit, without=without)
 
     overtaken = Overtaken(library.index)
     found = library.retriever(overtaken).retrieve("leave", EVERYONE, limit=50)

@@ -162,6 +162,10 @@ class Plain:
         """Return the passages and vectors of rows."""
         return {row: (self._known[row].passage, self._known[row].vector) for row in rows}
 
+    def left_out(self, _audience: Audience) -> list[str]:
+        """Return nothing: all folders answer."""
+        return []
+
     def openings(self, _audience: Audience) -> list[Opening]:
         """Return how each document begins."""
         passages = [each.passage for each in self._known.values()]
@@ -179,8 +183,10 @@ class Plain:
         *,
         language: str | None = None,
         documents: Sequence[str] = (),
+        without: Sequence[str] = (),
     ) -> Hits:
-        """Compare with every vector."""
+        """Compare with every vector; nothing that is known is to be left out."""
+        assert not without
         asked = np.asarray(vector, np.float32)
         return self._best(
             {
@@ -193,9 +199,15 @@ class Plain:
         )
 
     def search_sparse(
-        self, weights: Mapping[int, float], _scopes: frozenset[str], limit: int
+        self,
+        weights: Mapping[int, float],
+        _scopes: frozenset[str],
+        limit: int,
+        *,
+        without: Sequence[str] = (),
     ) -> Hits:
         """Score every passage that shares a term."""
+        assert not without
         return self._best(
             {
                 row: sum(weights[term] * each.weights[term] for term in shared)
