@@ -2,12 +2,13 @@
 
     python bench/retrieve.py [--passages 1000 10000 30000] [--questions 40] [--plot FILE]
 
-Passages of 200 made-up words, as frequent as words are, are learned through the real ingestion
-into the records and the index; vectors are random, since exact search takes as long for any. A raw
-search is what a question must ask of the index: the nearest passages by meaning and by keywords.
-Retrieval is all that `Retriever` does. They take turns, question by question, after as many other
-questions; both need the question's vector, which the configured model is timed for on its own.
-Ends with 1 where the ratio of the medians, with that vector, is beyond the bound.
+Passages of 200 made-up words, as frequent as words are, in sentences, some with a number, are
+learned through the real ingestion into the records and the index; vectors are random, since exact
+search takes as long for any. A raw search is what a question must ask of the index: the nearest
+passages by meaning and by keywords. Retrieval is all that `Retriever` does. They take turns,
+question by question, after as many other questions; both need the question's vector, which the
+configured model is timed for on its own. Ends with 1 where the ratio of the medians, with that
+vector, is beyond the bound.
 """
 
 from __future__ import annotations
@@ -91,6 +92,17 @@ class Language:
         """Return a run of words."""
         return " ".join(self._chance.choices(self._words, cum_weights=self._weights, k=words))
 
+    def passage(self) -> str:
+        """Return sentences of 5 to 30 words; every third says a number."""
+        sentences: list[str] = []
+        left = WORDS
+        while left > 0:
+            words = min(self._chance.randint(5, 30), left)
+            number = f" {self._chance.randint(1, 500)}" if self._chance.random() < 1 / 3 else ""
+            sentences.append(f"{self.text(words)}{number}.")
+            left -= words
+        return " ".join(sentences)
+
 
 class Library:
     """Records and an index that grow."""
@@ -118,7 +130,7 @@ class Library:
         def lessons() -> Iterator[Lesson]:
             while self.passages < passages:
                 name = f"{self.passages}.txt"
-                lines = [self._language.text(WORDS) for _ in range(A_FILE)]
+                lines = [self._language.passage() for _ in range(A_FILE)]
                 (self._folder / name).write_text("\n".join(lines), encoding="utf-8")
                 self.passages += A_FILE
                 yield Lesson(self._folder / name, "public", "path:bench", name)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from rag.editions import Edition
 from rag.keywords import term_id, terms
@@ -36,11 +36,12 @@ class Statement:
 class Agreement:
     """Compares statements about one question, made on one day.
 
-    `rarities` say how rare the words of the statements are: common ones make nothing alike.
+    `rarities` tells how rare the words of the statements are, since common ones make nothing
+    alike; it is asked once, and only where two statements might matter to each other.
     """
 
-    def __init__(self, rarities: Mapping[int, float], today: date) -> None:
-        self._rarities = rarities
+    def __init__(self, rarities: Callable[[], Mapping[int, float]], today: date) -> None:
+        self._rarities = cache(rarities)
         self._today = today
 
     def replaces(self, new: Statement, old: Statement) -> bool:
@@ -73,7 +74,8 @@ class Agreement:
         return self._weight(one.words & other.words) / whole if whole else 0.0
 
     def _weight(self, words: frozenset[int]) -> float:
-        return sum(self._rarities.get(word, 0.0) for word in words)
+        rarities = self._rarities()
+        return sum(rarities.get(word, 0.0) for word in words)
 
 
 def statement(
@@ -102,6 +104,7 @@ def _sentences(text: str) -> tuple[tuple[str, frozenset[int], frozenset[int]], .
     found = []
     for start, end in sentence_spans(text):
         known = terms(text[start:end])
-        words = frozenset(term_id(term) for term in known if not term.isdigit())
-        found.append((text[start:end], frozenset(map(term_id, known)), words))
+        numbers = [term_id(term) for term in known if term.isdigit()]
+        everything = frozenset(map(term_id, known))
+        found.append((text[start:end], everything, everything.difference(numbers)))
     return tuple(found)

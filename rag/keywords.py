@@ -33,7 +33,7 @@ _AVERAGE_TERMS = 160
 MAX_WEIGHT = _K1 + 1
 """What a term's weight approaches the more often it occurs."""
 _RUN = re.compile(rf"[{HAN}]+|[^\W_{HAN}]+")
-_ASCII_RUN = re.compile(r"[a-z0-9]+")
+_APART = {code: " " for code in range(128) if not chr(code).isalnum()}
 _IS_HAN = re.compile(rf"[{HAN}]")
 
 
@@ -43,7 +43,7 @@ def terms(text: str) -> list[str]:
     Traditional and simplified characters, full and half width, great and small letters are alike.
     """
     if text.isascii():  # as most of the words of passages
-        return [_stem(word) for word in _ASCII_RUN.findall(text.lower())]
+        return list(map(_stem, text.lower().translate(_APART).split()))
     found: list[str] = []
     for run in _RUN.findall(simplified(unicodedata.normalize("NFKC", text)).casefold()):
         if not _IS_HAN.match(run):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Column, Engine, Row, Select, and_, func, not_, or_, select
+from sqlalchemy import Column, Engine, Row, Select, and_, bindparam, func, not_, or_, select
 
 from rag.audience import Audience
 from rag.errors import DocumentCode, TeamglmError
@@ -124,6 +125,12 @@ class Records:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._reading = reading(engine)
+        # What every question asks is built once: that takes longer than running it.
+        scopes, ids = bindparam("scopes", expanding=True), bindparam("ids", expanding=True)
+        state = select(func.sum(tally.c.passages), func.sum(tally.c.generation))
+        self._state = state.where(tally.c.scope.in_(scopes))
+        frequencies = select(term.c.id, func.sum(term.c.frequency)).group_by(term.c.id)
+        self._frequencies = frequencies.where(term.c.scope.in_(scopes), term.c.id.in_(ids))
 
     def passages(self, row_ids: Sequence[str], audience: Audience) -> dict[str, Passage]:
         """Return those of the rows that are live and visible, by row id."""
@@ -156,10 +163,10 @@ class Records:
     def openings(self, audience: Audience) -> list[Opening]:
         """Return how each visible document begins that answers now."""
         beginning = func.substr(chunk.c.text, 1, _OPENING)
-        query = _live(select(document.c.id, document.c.name, chunk.c.section, beginning), audience)
+        columns = select(document.c.id, document.c.name, chunk.c.section, beginning)
+        query = _live(columns, _visible(audience)).where(passage.c.ordinal == 0)
         with self._reading.connect() as connection:
-            rows = connection.execute(query.where(passage.c.ordinal == 0))
-            return [Opening(*row) for row in rows]
+            return [Opening(*row) for row in connection.execute(query)]
 
     def text_of(self, document_id: str, audience: Audience) -> str:
         """Return the text that a document's offsets count in; raise `DocumentUnknown`."""
@@ -187,11 +194,10 @@ class Records:
     def frequencies(self, term_ids: Collection[int], audience: Audience) -> dict[int, int]:
         """Return in how many visible live passages each term occurs; others are left out."""
         found: dict[int, int] = {}
-        query = select(term.c.id, func.sum(term.c.frequency)).group_by(term.c.id)
-        query = query.where(term.c.scope.in_(audience.scopes))
         with self._reading.connect() as connection:
             for batch in batches(sorted(term_ids)):
-                rows = connection.execute(query.where(term.c.id.in_(batch)))
+                asked = {"ids": batch, "scopes": audience.scopes}
+                rows = connection.execute(self._frequencies, asked)
                 found.update((term_id, int(frequency)) for term_id, frequency in rows)
         return found
 
@@ -205,9 +211,8 @@ class Records:
 
     def state(self, audience: Audience) -> tuple[int, int]:
         """Return how many visible passages are live, and the generation that they are of."""
-        query = select(func.sum(tally.c.passages), func.sum(tally.c.generation))
         with self._reading.connect() as connection:
-            row = connection.execute(query.where(tally.c.scope.in_(audience.scopes))).one()
+            row = connection.execute(self._state, {"scopes": audience.scopes}).one()
             return int(row[0] or 0), int(row[1] or 0)
 
     def sample_vectors(
@@ -221,7 +226,7 @@ class Records:
         start = hashlib.sha256(str(seed).encode()).hexdigest()
         same_text = and_(vector.c.text_hash == chunk.c.text_hash, vector.c.embedder == embedder)
         query = (
-            _live(select(vector.c.value), audience)
+            _live(select(vector.c.value), _visible(audience))
             .join(vector, same_text)
             .where(chunk.c.language == language)
             .order_by(passage.c.row_id)
@@ -239,12 +244,11 @@ class Records:
         self, row_ids: Sequence[str], audience: Audience, embedder: str
     ) -> dict[str, tuple[Passage, npt.NDArray[np.float32] | None]]:
         """Return those of the rows that are live and visible, with their vectors, by row id."""
-        same_text = and_(vector.c.text_hash == chunk.c.text_hash, vector.c.embedder == embedder)
-        whole = _passages(audience).add_columns(vector.c.value).outerjoin(vector, same_text)
         found: dict[str, tuple[Passage, npt.NDArray[np.float32] | None]] = {}
         with self._reading.connect() as connection:
             for batch in batches(row_ids):
-                for *row, value in connection.execute(whole.where(passage.c.row_id.in_(batch))):
+                asked = {"rows": batch, "embedder": embedder}
+                for *row, value in connection.execute(_candidates(audience), asked):
                     stored = None if value is None else np.frombuffer(value, np.float32)
                     found[row[0]] = Passage(*row), stored
         return found
@@ -353,8 +357,8 @@ def batches(items: Sequence[_T], size: int = _BATCH) -> Iterator[Sequence[_T]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _visible(audience: Audience) -> Any:
-    seen = and_(document.c.scope.in_(audience.scopes), document.c.source != FORGOTTEN)
+def _visible(audience: Audience, scope: Any = document.c.scope) -> Any:
+    seen = and_(scope.in_(audience.scopes), document.c.source != FORGOTTEN)
     return seen if audience.folders is None else and_(seen, not_(_left_out(audience.folders)))
 
 
@@ -365,7 +369,7 @@ def _left_out(folders: Collection[str]) -> Any:
     return and_(watched, document.c.source.not_in(chosen))
 
 
-def _live(columns: Select[Any], audience: Audience) -> Select[Any]:
+def _live(columns: Select[Any], visible: Any) -> Select[Any]:
     return (
         columns.select_from(passage)
         .join(document, document.c.live_version == passage.c.version)
@@ -378,7 +382,7 @@ def _live(columns: Select[Any], audience: Audience) -> Select[Any]:
                 chunk.c.ordinal == passage.c.ordinal,
             ),
         )
-        .where(_visible(audience))
+        .where(visible)
     )
 
 
@@ -387,7 +391,16 @@ def _passages(audience: Audience) -> Select[Any]:
         passage.c.row_id, document.c.id, document.c.name, document.c.scope, passage.c.ordinal,
         chunk.c.text, chunk.c.start, chunk.c.end, chunk.c.page, chunk.c.section, chunk.c.language,
     )  # fmt: skip
-    return _live(columns, audience)
+    # Of the bare column SQLite has an index, and would read all of a scope for a few rows.
+    return _live(columns, _visible(audience, document.c.scope.concat("")))
+
+
+@lru_cache(maxsize=64)
+def _candidates(audience: Audience) -> Select[Any]:
+    """Every question asks it, and building it takes longer than running it."""
+    same = vector.c.text_hash == chunk.c.text_hash, vector.c.embedder == bindparam("embedder")
+    whole = _passages(audience).add_columns(vector.c.value).outerjoin(vector, and_(*same))
+    return whole.where(passage.c.row_id.in_(bindparam("rows", expanding=True)))
 
 
 def _progress() -> Select[Any]:

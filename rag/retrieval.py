@@ -297,9 +297,12 @@ class Retriever:
         if len({hit.passage.document_id for hit in compared}) < 2:
             return list(hits), []
         said = [_statement(hit.passage, rarities, titles) for hit in compared]
-        words = frozenset[int]().union(*(each.words for each in said))
-        frequencies = self._records.frequencies(words, audience)
-        rare = {word: rarity(min(frequencies.get(word, 0), count), count) for word in words}
+
+        def rare() -> dict[int, float]:
+            words = frozenset[int]().union(*(each.words for each in said))
+            frequencies = self._records.frequencies(words, audience)
+            return {word: rarity(min(frequencies.get(word, 0), count), count) for word in words}
+
         agreement = Agreement(rare, self._today())
         replaced = {
             at
