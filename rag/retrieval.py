@@ -161,8 +161,9 @@ class Retriever:
         settled, disagreeing = self._settled(ranked, rarities, titles, audience, count)
         hits = tuple(settled[:limit])
         best = languages[order[0]]
-        told = other if other and best != asked.language else asked
-        confidence = _sureness(found, keywords, told, best)
+        told = other or asked
+        elsewhere = best != asked.language
+        confidence = _sureness(found, keywords, told, best) if elsewhere else own_sure
         better_in = None if other else _better_in(asked, best, own_sure, count)
         return Retrieval(
             hits, confidence, rarities, better_in, tuple(h for h in disagreeing if h in hits)
