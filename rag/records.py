@@ -126,7 +126,8 @@ class Records:
         self.engine = engine
         self._reading = reading(engine)
         # What every question asks is built once: that takes longer than running it.
-        scopes, ids = bindparam("scopes", expanding=True), bindparam("ids", expanding=True)
+        scopes: Any = bindparam("scopes", expanding=True)
+        ids: Any = bindparam("ids", expanding=True)
         state = select(func.sum(tally.c.passages), func.sum(tally.c.generation))
         self._state = state.where(tally.c.scope.in_(scopes))
         frequencies = select(term.c.id, func.sum(term.c.frequency)).group_by(term.c.id)
@@ -196,8 +197,9 @@ class Records:
         found: dict[int, int] = {}
         with self._reading.connect() as connection:
             for batch in batches(sorted(term_ids)):
-                asked = {"ids": batch, "scopes": audience.scopes}
-                rows = connection.execute(self._frequencies, asked)
+                rows = connection.execute(
+                    self._frequencies, {"ids": batch, "scopes": audience.scopes}
+                )
                 found.update((term_id, int(frequency)) for term_id, frequency in rows)
         return found
 
