@@ -45,6 +45,7 @@ from bot.handlers.table import AskTable
 from bot.handlers.upload import Upload
 from bot.handlers.write import Write
 from bot.inbox import DurableInbox
+from bot.later import Later
 from bot.library import Cut, Library
 from bot.loading import Loading
 from bot.messages import Download, Reply, Request
@@ -59,7 +60,8 @@ from bot.models import (
 )
 from bot.policies import belonging, granted, limits_of, may_configure, rights_of
 from bot.regression import Regression
-from bot.settings import Settings, trigger
+from bot.reminders import Reminders
+from bot.settings import Settings, local_zone, trigger
 from bot.voices import Talker, Voices
 from bot.writer import Writer
 from rag.author import AnswerLimits, Author
@@ -110,6 +112,12 @@ class App:
         self.conversations = Conversations(self.writer, keep_seconds=kept)
         self.feedback = Feedback(self.writer)
         self.channels = Channels(self.writer)
+        each = settings.limits.reminders_each
+        self.later = Later(
+            Reminders(self.writer, most_each=each, keep_seconds=kept),
+            self.records,
+            zone=settings.timezone or local_zone(),
+        )
         self.regression = Regression(settings.data / "regression.jsonl")
         self.priority = Priority()
         self.fetcher = Fetcher()
@@ -209,15 +217,19 @@ class App:
             self.pages,
             max_bytes=max_bytes,
         )
+        ask = Ask(
+            self.pipeline,
+            self.records,
+            self.conversations,
+            voices=voices,
+            history=self.settings.answers.history,
+            whom={"en": whom.en, "zh": whom.zh} if whom else None,
+        )
+        table = AskTable(self.tables, voices=voices)
         return [
-            Ask(
-                self.pipeline,
-                self.records,
-                self.conversations,
-                voices=voices,
-                history=self.settings.answers.history,
-                whom={"en": whom.en, "zh": whom.zh} if whom else None,
-            ),
+            ask,
+            table,
+            *self.later.handlers({ask.command: ask, table.command: table}),
             Search(self.retriever, priority=self.priority, needs=[self.knowledge]),
             Summarise(summaries, read, keeping, voices=voices),
             Compare(summaries, read, keeping, voices=voices),
@@ -226,7 +238,6 @@ class App:
             Rewrite(drafts, read, keeping, voices=voices),
             Translate(drafts, read, keeping, voices=voices),
             Extract(Extraction(self.author, self.priority), read, keeping, voices=voices),
-            AskTable(self.tables, voices=voices),
             Upload(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Remember(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Learn(self.pages, needs=[self.knowledge]),
@@ -242,6 +253,7 @@ class App:
                 self.feedback,
                 self.regression,
                 self.channels,
+                self.later.reminders,
                 needs=[self.knowledge],
             ),
             Index(
@@ -320,7 +332,7 @@ class App:
     async def forget_the_past(self, *, every_seconds: float = 3600.0) -> None:
         """Delete what was said and done too long ago, now and again, until cancelled."""
         while True:
-            for keeps in (self.inbox, self.conversations):
+            for keeps in (self.inbox, self.conversations, self.later.reminders):
                 try:
                     await keeps.prune()
                 except Exception as error:  # the disk may be full: later, then

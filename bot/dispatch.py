@@ -32,6 +32,8 @@ STOP = "stop"
 _LEARNING = frozenset({"upload", "remember", "learn"})
 _QUICK = frozenset({STOP, "rate", "case", "recall", "help", "status", "open", "picture", "sources"})
 """Commands that cost nothing worth counting."""
+_DUE = frozenset({"due", "scheduled", "digested", "revoked", "reminders"})
+"""Nor is what falls due counted: how much each person may have is."""
 _OWNERS = frozenset({"cli"})
 """Platforms of people who own the process: nobody counts what they ask."""
 
@@ -214,7 +216,7 @@ class Dispatcher:
             name = argument.label[zh]
             text = say(language, "wrong_option", name=name, value=value, about=about)
             return Reply("error", text, language)
-        if request.command in _QUICK or request.platform in _OWNERS:
+        if request.command in _QUICK | _DUE or request.platform in _OWNERS:
             return None
         for buckets, key, phrase in (
             (self._people, f"{request.platform}:{request.user}", "slow_down"),

@@ -202,6 +202,25 @@ class Fetch(Protocol):
         ...
 
 
+class Posting(Protocol):
+    """What a platform does about what people want posted later."""
+
+    async def zone_of(self, user: str) -> str | None:
+        """Return the IANA name of a person's time zone; None where the platform doesn't tell."""
+        ...
+
+    async def may_post(self, user: str, team: str, channel: str) -> bool | None:
+        """Tell whether a person may post in a channel now; None where nobody can know just now."""
+        ...
+
+    async def post(self, event: Event) -> bool:
+        """Take over something that is due; False while the platform isn't connected.
+
+        Its kind is "due". One that is known already is taken over too, and changes nothing.
+        """
+        ...
+
+
 class AttachmentError(Exception):
     """An attachment that cannot be had: `code` is a document error's code, `not_in_channel` or
     `nothing_said`; the text says why."""

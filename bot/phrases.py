@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bot.messages import Language
+from bot.reminder_phrases import REMINDER_PHRASES
 from bot.skill_phrases import SKILL_PHRASES
 
 PHRASES: dict[str, tuple[str, str]] = {
@@ -370,6 +371,7 @@ PHRASES: dict[str, tuple[str, str]] = {
         "文件无法打开，请检查它是否存在、是否有权限读取",
     ),
     **SKILL_PHRASES,
+    **REMINDER_PHRASES,
 }
 
 

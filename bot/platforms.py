@@ -69,6 +69,7 @@ def platforms(
             listening=lambda port: say(f"Slack's events are received on port {port}"),
         )
         downloads["slack"] = slack.download
+        app.later.postings["slack"] = slack
         runs.append(slack.run)
     if secrets.discord_bot_token:
         from bot.adapters.discord.adapter import DiscordAdapter
@@ -90,6 +91,7 @@ def platforms(
             ),
         )
         downloads["discord"] = discord.download
+        app.later.postings["discord"] = discord
         runs.append(discord.run)
     return runs
 

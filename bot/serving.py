@@ -44,6 +44,7 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
                 tasks.create_task(adapter_run())
             tasks.create_task(app.read_folders())
             tasks.create_task(app.forget_the_past())
+            tasks.create_task(app.later.reminding.run())
     except* (PlatformError, TeamglmError, WebError) as group:
         # One sentence is what people need; the first says why everything ended.
         raise first_of(group) from None

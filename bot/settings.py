@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import tzlocal
 import yaml
 from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
@@ -22,6 +23,7 @@ from pydantic import (
 )
 
 from bot.model_settings import DEFAULT_KEY, ModelSettings, Section
+from bot.when import is_zone
 from rag.audience import check_scope
 from rag.fetch import FetchError, page_name
 
@@ -144,6 +146,7 @@ class LimitSettings(Section):
     requests_per_minute_each: PositiveInt = 20
     requests_per_minute_channel: PositiveInt = 120
     upload_megabytes: PositiveInt = 50
+    reminders_each: PositiveInt = 20
 
 
 Who = Literal["anyone", "admins"] | tuple[str, ...]
@@ -240,6 +243,8 @@ class Settings(Section):
     web_pages: tuple[WebPageSettings, ...] = ()
     taught_pages: str = "every 1 day"
     """How often the web pages that people named are fetched again."""
+    timezone: str | None = None
+    """Of people whose platform tells none; None means this machine's."""
     splitter: SplitterSettings = SplitterSettings()
     answers: AnswerSettings = AnswerSettings()
     limits: LimitSettings = LimitSettings()
@@ -255,6 +260,21 @@ class Settings(Section):
     def _known_schedule(cls, schedule: str) -> str:
         trigger(schedule)
         return schedule
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, zone: str | None) -> str | None:
+        if zone is not None and not is_zone(zone):
+            raise ValueError(f"{zone!r} is no time zone: write Europe/Berlin, Asia/Shanghai or UTC")
+        return zone
+
+
+def local_zone() -> str:
+    """Return the IANA name of this machine's time zone; UTC where nobody has set one."""
+    try:
+        return tzlocal.get_localzone_name() or "UTC"
+    except (LookupError, ValueError, OSError):
+        return "UTC"
 
 
 def trigger(schedule: str) -> BaseTrigger:

@@ -129,3 +129,39 @@ rating = Table(
     Column("documents", JSON, nullable=False),
     Column("rated_at", Float, nullable=False),
 )
+
+# What people asked to be posted later: once or again and again, once they have confirmed it.
+reminder = Table(
+    "reminder",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    # Of the request that asked for it, which a crash may repeat.
+    Column("request", String, nullable=False),
+    Column("platform", String, nullable=False),
+    Column("team", String, nullable=False),
+    Column("channel", String, nullable=False),
+    Column("scope", String, nullable=False),
+    # As `slack:U012`; somebody at the command line is `cli:cli`.
+    Column("author", String, nullable=False),
+    Column("language", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("options", JSON, nullable=False),
+    # For its author's eyes alone.
+    Column("direct", Integer, nullable=False),
+    # ISO 8601, an IANA name and a rule of RFC 5545.
+    Column("start", String, nullable=False),
+    Column("zone", String, nullable=False),
+    Column("rule", String, nullable=False),
+    # asked, standing or done.
+    Column("state", String, nullable=False),
+    # Seconds since 1970, as is `since`: null where nothing more falls due.
+    Column("due_at", Float),
+    # From when on a digest tells what is new.
+    Column("since", Float, nullable=False),
+    Column("asked_at", Float, nullable=False),
+    UniqueConstraint("platform", "request"),
+    Index("ix_reminder_author", "author"),
+    Index("ix_reminder_due_at", "due_at"),
+    sqlite_autoincrement=True,
+)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, Protocol
 
+from bot.adapters.due import DUE_COMMANDS
 from bot.adapters.sheet import (
     DOUBTFUL,
     SENT,
@@ -317,7 +318,9 @@ class Deliveries(Generic[Content]):
         """Show a reply to its end; False where the platform can't be reached."""
         sheet = self._sheet(request, delivery)
         view = View(request, reply=delivery.reply)
-        sheet.show(partial(self._surface.render, view))
+        quiet = request.command in DUE_COMMANDS  # nobody waits for it, and who is notified reads it
+        if view.reply is not None or not quiet:
+            sheet.show(partial(self._surface.render, view))
         async with asyncio.TaskGroup() as group:
             keeping_up = group.create_task(sheet.keep_up())
             if view.reply is None:
@@ -325,7 +328,8 @@ class Deliveries(Generic[Content]):
                     view = view.after(event)
                     if view.reply is not None:
                         await _noted(self._inbox.answered(request, view.reply))
-                    sheet.show(partial(self._surface.render, view))
+                    if view.reply is not None or not quiet:
+                        sheet.show(partial(self._surface.render, view))
             sheet.finish()
         return keeping_up.result()
 

@@ -16,6 +16,7 @@ from bot.loading import Loading
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import counted, say
 from bot.regression import Regression
+from bot.reminders import Reminders
 from rag.fetch import is_address, page_name
 from rag.ingest.blobs import WEB
 from rag.ingest.forgetting import Receipt
@@ -36,12 +37,13 @@ class Forget:
         feedback: Feedback,
         regression: Regression,
         channels: Channels,
+        reminders: Reminders,
         *,
         needs: Sequence[Loading],
     ) -> None:
         self._indexer = indexer
         self._records = records
-        self._said = (conversations, feedback, regression, channels)
+        self._said = (conversations, feedback, regression, channels, reminders)
         self._needs = needs
 
     def uses_chat_model(self, request: Request) -> bool:

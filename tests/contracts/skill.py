@@ -41,6 +41,8 @@ class Skill:
     """Its text, or its option `document`, names the document."""
     comes_along: bool = False
     """The document isn't known: it comes along with the request."""
+    of_channels: bool = False
+    """It is about a channel of Slack or Discord: elsewhere it says so."""
 
     @property
     def declared(self) -> Command:

@@ -131,6 +131,47 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]], ...] =
         ),
     ),
     (
+        "Reminders, scheduled questions and digests",
+        "`/glm remind` on Slack and `/remind` on Discord post something later where they are "
+        "given, or to you alone (“remind me …”): a text, or the answer to a question, found "
+        "anew each time. Say when in words, first or last: “in 10 minutes”, “tomorrow at 9”, "
+        "“every weekday at 9:30”, “on 3 March at 14:00”, “the last day of every month at 5 "
+        "pm”, “每周一上午9点”, “明天下午三点”, “每月1号10点”, “半小时后”. It is asked back "
+        "what could mean two times. The times are yours: Slack tells your time zone, "
+        "elsewhere it is `timezone` of config.yaml, and `zone=…` or a name in the text says "
+        "otherwise. Nothing stands before you confirm it, with the button or as below. A "
+        "question about a sheet that the bot knows is computed from its rows. `digest on`, or "
+        "`digest every Monday at 9`, lists a channel's new documents, and is silent when "
+        "there are none. What fell due while the bot wasn't running comes once, and says that "
+        "it is late. On the command line `--channel` names the channel.",
+        (
+            (
+                "",
+                (
+                    *("remind", "every Monday at 9 post who is on call this week?"),
+                    *("--zone", "Europe/Amsterdam", "--channel", "slack:-:T0TEAM:C0GENERAL"),
+                ),
+            ),
+            ("", ("reminders", "confirm", "1")),
+            (
+                "",
+                (
+                    *("remind", "每月最后一天下午5点提醒大家交报销单", "--zone", "Asia/Shanghai"),
+                    *("--channel", "discord:8001:9002"),
+                ),
+            ),
+            (
+                "",
+                (
+                    *("remind", "tomorrow at 3 call the printer"),
+                    *("--channel", "slack:-:T0TEAM:C0GENERAL"),
+                ),
+            ),
+            ("", ("reminders",)),
+            ("", ("reminders", "cancel", "1")),
+        ),
+    ),
+    (
         "What the bot knows of itself",
         "Asked what it can do, which documents it knows or which model it is, in English or "
         "Chinese, it answers from what is so; the chat model isn't asked.",

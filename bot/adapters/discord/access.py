@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import aiohttp
 import discord
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,27 @@ class Access:
             return False
         owners = [member.id for member in about.team.members] if about.team else [about.owner.id]
         return person.id in owners
+
+    async def may_post(self, channel: Any, person: int) -> bool | None:
+        """Tell whether somebody may post in a channel now; None where nobody can know just now."""
+        if channel is None:
+            return False
+        if channel.guild is None:
+            return True
+        try:
+            member = await channel.guild.fetch_member(person)
+            if isinstance(channel, discord.Thread) and channel.is_private():
+                await channel.fetch_member(person)
+        except (discord.NotFound, discord.Forbidden):
+            return False
+        except (discord.HTTPException, aiohttp.ClientError, OSError):
+            return None
+        if member.pending or member.is_timed_out():
+            return False
+        may = channel.permissions_for(member)
+        if isinstance(channel, discord.Thread):
+            return bool(may.view_channel and may.send_messages_in_threads and not channel.locked)
+        return bool(may.view_channel and may.send_messages)
 
     async def _readable(self, person: int) -> frozenset[str]:
         """Return the channels that a person may read, and what is public to members of a server."""

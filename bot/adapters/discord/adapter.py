@@ -16,7 +16,7 @@ from discord.http import Route
 
 from bot.adapters.discord.bot import DiscordBot, Manners
 from bot.adapters.discord.files import download
-from bot.messages import Attachment, Fetch, Forbids, Handle, Inbox, PlatformError
+from bot.messages import Attachment, Event, Fetch, Forbids, Handle, Inbox, PlatformError
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +114,21 @@ class DiscordAdapter:
                 f"Discord can't be reached at {Route.BASE} ({error}): check the network and "
                 "DISCORD_API_URL."
             ) from error
+
+    async def zone_of(self, user: str) -> str | None:
+        """Return None: Discord doesn't tell where people are."""
+        return None
+
+    async def may_post(self, user: str, team: str, channel: str) -> bool | None:
+        """Tell whether a person may post in a channel now; None where nobody can know just now."""
+        return await self.client.may_post(user, channel)
+
+    async def post(self, event: Event) -> bool:
+        """Take over something that is due; False while Discord isn't connected."""
+        if not self.client.is_ready() or self.client.is_closed():
+            return False
+        await self.client.accept(event)
+        return True
 
     async def download(self, attachment: Attachment, path: Path, limit: int) -> None:
         """Write an attachment's bytes to `path`; raise what a reply can explain."""

@@ -29,6 +29,7 @@ from bot.adapters.discord.requests import (
 from bot.adapters.discord.surface import DiscordSurface
 from bot.adapters.discord.watch import missed, watch_heartbeats
 from bot.adapters.discord.words import word
+from bot.adapters.due import due_request, needs_leave, revoked
 from bot.messages import Attachment, Event, Forbids, Handle, Inbox, Reply, ReplyEvent, Request
 from bot.wire import request_from_json, request_to_json
 
@@ -272,6 +273,8 @@ class DiscordBot(discord.AutoShardedClient):
                 await self._answer_again(event)
             case "command" | "again":
                 await self._answer_command(event)
+            case "due":
+                await self._post_due(event)
 
     async def _answer_message(self, event: Event) -> None:
         for request in await self._requests(event):
@@ -300,6 +303,33 @@ class DiscordBot(discord.AutoShardedClient):
         if channel is not None:
             audience = await self.access.audience(channel, int(request.user))
             await self.deliveries.deliver(replace(request, audience=audience), event, over=over)
+
+    async def _post_due(self, event: Event) -> None:
+        """Post what is due, if its author may post there now; else tell them so alone."""
+        channel = await self._channel(event.channel)
+        user = int(event.payload["user"]) if not event.payload["owner"] else 0
+        audience = frozenset[str]()
+        if channel is not None:
+            audience = await self.access.audience(channel, user)
+        address = {"guild": event.team, "channel": event.channel, "asker": str(user)}
+        due = due_request(event, audience, address, event.id)
+        due = replace(due, user=str(user))
+        if needs_leave(event):
+            while (may := await self.access.may_post(channel, user)) is None:
+                log.warning("whether a reminder may be posted isn't known: Discord is asked again")
+                await self._sleep(_RETRY_SECONDS)
+            if not may:
+                await self.deliveries.deliver(revoked(due), event)
+                return
+        if due.command == "digested":  # no news, no message
+            news = [said async for said in self._handle(due) if isinstance(said, Reply)]
+            if not news[-1].data:
+                return
+        await self.deliveries.deliver(due, event)
+
+    async def may_post(self, user: str, channel: str) -> bool | None:
+        """Tell whether a person may post in a channel now; None where nobody can know just now."""
+        return await self.access.may_post(await self._channel(channel), int(user))
 
     async def _requests(self, event: Event, *, edition: str = "") -> tuple[Request, ...]:
         """Return what the message of an event asks now; nothing where it is no longer there."""

@@ -107,6 +107,8 @@ class Buttons:
                     await self._whisper(interaction, "case", name, {"reply": about[0]})
                 case "forget":
                     await self._forget(interaction, about[0])
+                case "reminders":
+                    await self._reminder(interaction, f"{about[0]} {about[1]}")
                 case "keep" | "leave":
                     await self._decide(interaction, does == "keep", *about)
                 case "open":
@@ -199,6 +201,19 @@ class Buttons:
             await send(part, suppress_embeds=True)
             send = interaction.followup.send
         await send(parts[-1], view=view, suppress_embeds=True)
+
+    async def _reminder(self, interaction: discord.Interaction[Any], change: str) -> None:
+        """Confirm, cancel or repeat a reminder, for its author."""
+        if not _under(interaction).flags.ephemeral:
+            await self._whisper(interaction, "reminders", change)
+            return
+        await interaction.response.defer()
+        reply = await self._reply(interaction, "reminders", change)
+        if reply.outcome == "error":
+            await self._tell(interaction, reply)
+            return
+        text = render(reply, escape_discord, CONTENT_LIMIT)[0]
+        await interaction.edit_original_response(content=text, view=None)
 
     # Below files
 

@@ -12,6 +12,7 @@ from bot.adapters.delivery import View
 from bot.adapters.discord.posts import Direct, Original, Room, Thread, delete, edit, webhook_of
 from bot.adapters.discord.views import Button, Shown
 from bot.adapters.discord.words import word
+from bot.adapters.due import decided
 from bot.adapters.sheet import Place
 from bot.commands import GENERATED
 from bot.messages import Language, Reply, Request
@@ -33,6 +34,9 @@ class DiscordSurface:
     def places(self, request: Request) -> list[Place[Shown]]:
         """Return where a reply may go, best first; the last is the person's direct messages."""
         where = request.address
+        direct = Direct(self._client, int(request.user), request.id)
+        if "direct" in where:
+            return [direct]
         guild = int(where["guild"]) if where["guild"] != "@me" else None
         channel = self._client.get_partial_messageable(int(where["channel"]), guild_id=guild)
         places: list[Place[Shown]] = []
@@ -42,12 +46,14 @@ class DiscordSurface:
             places.append(Original(webhook, channel, int(where["interaction"]), private=private))
             if not private:
                 places.append(Room(self._client, channel, None, request.id))
+        elif "message" not in where:  # nobody has asked just now
+            places.append(Room(self._client, channel, None, request.id))
         else:
             question = channel.get_partial_message(int(where["message"]))
             if "thread" in where:
                 places.append(Thread(self._client, question, where["thread"], request.id))
             places.append(Room(self._client, channel, question, request.id))
-        return [*places, Direct(self._client, int(request.user), request.id)]
+        return [*places, direct]
 
     def render(self, view: View) -> list[Shown]:
         """Return a reply in messages: its text, and below the last what can be done about it."""
@@ -98,6 +104,12 @@ def buttons(
         return [
             Button(word(language, "forget", name=row["name"]), "forget", (row["document"],))
             for row in known
+        ]
+    if (choices := decided(request, reply)) is not None:
+        # The request's id is there to find the message again.
+        return [
+            Button(word(language, f"reminder_{does}"), "reminders", (does, str(id), request.id))
+            for does, id in choices
         ]
     if not _is_generated(request) or reply.outcome not in ("answer", "refusal"):
         return []

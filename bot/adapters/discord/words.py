@@ -14,6 +14,9 @@ _WORDS: dict[str, tuple[str, str]] = {
     "page": ("p. {page}", "第 {page} 页"),
     "forget": ("Forget {name}", "忘记 {name}"),
     "keep": ("Keep", "保存"),
+    "reminder_confirm": ("Confirm", "确认"),
+    "reminder_cancel": ("Cancel", "取消"),
+    "reminder_again": ("Again in an hour", "一小时后再提醒"),
     "leave": ("No, thanks", "不用了"),
     "offer": (
         "Shall I remember {names}, so that everybody here can ask about it?",

@@ -94,7 +94,7 @@ class SlackAdapter:
         self._threads = Threads(inbox, self._habits.follow_ups)
         surface = SlackSurface(self._client, streaming=streaming)
         self._work = SlackWork(
-            handle, forbids, inbox, self._api, self._access, surface, self._habits
+            handle, forbids, inbox, self._api, self._access, surface, self._habits, sleep=sleep
         )
         self._deliveries = self._work.deliveries = Deliveries(
             "slack",
@@ -110,6 +110,7 @@ class SlackAdapter:
         self._clicks = Clicks(self._api, self._work)
         self._team = Team("")
         self._site = ""
+        self._connected = False
         self._app.event(_ANY)(self._on_event)
         self._app.command(_ANY)(self._on_command)
         self._app.action(_ANY)(self._on_click)
@@ -125,11 +126,13 @@ class SlackAdapter:
             try:
                 await self._sign_in()
                 await self._deliveries.resume()
+                self._connected = True
                 if self._app_token:
                     await self._over_socket(self._app_token)
                 elif self._events:
                     await self._over_http(self._events)
             finally:
+                self._connected = False
                 await self._clicks.close()
                 await self._deliveries.close()
                 self._client.session = None
@@ -253,6 +256,20 @@ class SlackAdapter:
 
     async def _on_options(self, ack: Any, body: dict[str, Any]) -> None:
         await ack(options=await self._clicks.options(body, self._team))
+
+    async def zone_of(self, user: str) -> str | None:
+        """Return the IANA name of a person's time zone; None where Slack doesn't tell."""
+        return await self._api.zone_of(user)
+
+    async def may_post(self, user: str, team: str, channel: str) -> bool | None:
+        """Tell whether a person may post in a channel now; None where nobody can know just now."""
+        return await self._api.may_post(user, events.team_of(team), channel)
+
+    async def post(self, event: Event) -> bool:
+        """Take over something that is due; False while Slack isn't connected."""
+        if self._connected:
+            await self._deliveries.accept(event)
+        return self._connected
 
     async def download(self, attachment: Attachment, path: Path, limit: int) -> None:
         """Write an attachment's bytes to `path`; a file known only by its id is looked up."""

@@ -32,6 +32,8 @@ _RATE_LIMIT_TRIES = 5
 _TOO_MANY = 429
 _PASSING = ("ratelimited", "internal_error", "fatal_error", "service_unavailable")
 """Errors that Slack reports as refusals, and that pass."""
+_NOBODY_THERE = ("channel_not_found", "user_not_found", "user_not_visible")
+"""Where the person or the bot is gone; other refusals are about the app, and say nothing."""
 
 
 def reason(error: BaseException) -> str:
@@ -64,21 +66,49 @@ class SlackApi:
 
     async def channels_of(self, user: str) -> frozenset[str]:
         """Return the channels that a person is in now; none where Slack doesn't tell."""
-        channels: set[str] = set()
-        cursor: str | None = None
         try:
-            for _ in range(_MOST_PAGES):
-                page = await self.client.users_conversations(
-                    user=user, types="public_channel,private_channel", limit=_PAGE, cursor=cursor
-                )
-                channels.update(channel["id"] for channel in page.get("channels") or ())
-                cursor = (page.get("response_metadata") or {}).get("next_cursor")
-                if not cursor:
-                    break
+            return await self._channels_of(user)
         except FAILURES as error:
             log.warning("a person's channels are left out of an answer: %s", reason(error))
             return frozenset()
+
+    async def _channels_of(self, user: str) -> frozenset[str]:
+        channels: set[str] = set()
+        cursor: str | None = None
+        for _ in range(_MOST_PAGES):
+            page = await self.client.users_conversations(
+                user=user, types="public_channel,private_channel", limit=_PAGE, cursor=cursor
+            )
+            channels.update(channel["id"] for channel in page.get("channels") or ())
+            cursor = (page.get("response_metadata") or {}).get("next_cursor")
+            if not cursor:
+                break
         return frozenset(channels)
+
+    async def may_post(self, user: str, team: Team, channel: str) -> bool | None:
+        """Tell whether a person may post in a channel now; None where Slack doesn't tell now."""
+        if channel.startswith("D"):
+            return True
+        try:
+            with translated():
+                found = await self.client.conversations_info(channel=channel)
+                about = found.get("channel") or {}
+                inside = channel in await self._channels_of(user)
+        except Refused as error:
+            return False if str(error) in _NOBODY_THERE else None
+        except Unreachable:
+            return None
+        limited = (about.get("properties") or {}).get("posting_restricted_to") or {}
+        if about.get("is_archived") or not inside:
+            return False
+        if not (limited.get("type") or limited.get("user")) or user in (limited.get("user") or ()):
+            return True
+        return (await self.person(user, team)).admin
+
+    async def zone_of(self, user: str) -> str | None:
+        """Return the IANA name of a person's time zone; None where Slack doesn't tell."""
+        zone = (await self._user(user) or {}).get("tz")
+        return str(zone) if zone else None
 
     async def person(self, user: str, team: Team) -> Person:
         """Return what Slack says of a person; somebody it says nothing of is a guest."""

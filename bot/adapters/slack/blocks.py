@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from bot.adapters.delivery import View
+from bot.adapters.due import decided
 from bot.adapters.slack.words import word
 from bot.commands import GENERATED
 from bot.messages import Citation, File, Language, Reply, Request
@@ -105,6 +106,9 @@ def _under(request: Request, reply: Reply, *, share: bool) -> list[Block]:
         blocks.append(_actions(forgets))
     if request.command == "offer":
         return [_actions([_keep(request, language)])]
+    if (choices := decided(request, reply)) is not None:
+        deciding = [_decide(does, id, language) for does, id in choices]
+        return [_actions(deciding)] if deciding else []
     if request.command in GENERATED and reply.outcome != "busy":
         about = {"command": request.command, "text": request.text, "id": request.id}
         again = json.dumps(about, ensure_ascii=False)
@@ -212,6 +216,11 @@ def case_offer(reply: Reply) -> list[Block]:
         if len(value) <= 2000:
             buttons.append(_button(f"case:{len(buttons)}", text, value))
     return [_rich(reply.text), _actions(buttons)]
+
+
+def _decide(does: str, id: int, language: Language) -> Block:
+    button = _button(f"reminders:{does}", word(language, f"reminder_{does}"), f"{does} {id}")
+    return button | ({"style": "primary"} if does == "confirm" else {})
 
 
 def _keep(request: Request, language: Language) -> Block:

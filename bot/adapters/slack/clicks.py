@@ -28,7 +28,7 @@ from bot.messages import Event, Language
 
 log = logging.getLogger(__name__)
 
-_STORED: Final = ("stop", "again", "forget", "keep", "share")
+_STORED: Final = ("stop", "again", "forget", "keep", "share", "reminders")
 Body = Mapping[str, Any]
 
 

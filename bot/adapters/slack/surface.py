@@ -57,6 +57,8 @@ class SlackSurface:
     def places(self, request: Request) -> list[Place[Page]]:
         """Return where a reply may go, best first; the last is the person's direct messages."""
         where = request.address
+        if "direct" in where:
+            return [_Room(self, request.user)]
         if "response_url" in where:
             url, again = where["response_url"], "again" in where
             whisper = _Whisper(self, self._client, url, request.user, again)

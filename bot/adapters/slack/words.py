@@ -27,6 +27,9 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "要把 {names} 收录到这个频道吗？",
     ),
     "cancel": ("Cancel", "取消"),
+    "reminder_confirm": ("Confirm", "确认"),
+    "reminder_cancel": ("Cancel", "取消"),
+    "reminder_again": ("Again in an hour", "一小时后再提醒"),
     "close": ("Close", "关闭"),
     # Citations
     "source": ("Source {number}", "来源 {number}"),

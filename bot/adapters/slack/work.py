@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from bot.adapters.sheet import Refused, Unreachable
 from bot.adapters.slack.access import Access, Team
 from bot.adapters.slack.api import FAILURES, SlackApi, reason
 from bot.adapters.slack.blocks import Block, Page, home
+from bot.adapters.slack.due import Due
 from bot.adapters.slack.events import team_of
 from bot.adapters.slack.requests import (
     UPLOAD,
@@ -78,6 +80,8 @@ class SlackWork:
         access: Access,
         surface: SlackSurface,
         habits: Habits,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._handle = handle
         self._forbids = forbids
@@ -86,6 +90,7 @@ class SlackWork:
         self._access = access
         self._surface = surface
         self._habits = habits
+        self._due = Due(api, access, sleep)
         self.me = ""
         """The bot's own user id, known after signing in."""
         self._live: dict[str, set[str]] = {}
@@ -112,6 +117,8 @@ class SlackWork:
                 await self._shortcut(event)
             case "form":
                 await self._form(event)
+            case "due":
+                await self._due.post(event, self._deliver, self.last)
 
     async def handle(self, request: Request) -> AsyncIterator[ReplyEvent]:
         """Answer a request: Slack's own ones here, all others by the handlers."""
@@ -330,6 +337,8 @@ class SlackWork:
                 await self._deliver_if_allowed(asked, event, about["over"])
             case "share":
                 await self._share(context, value, event)
+            case "reminders":
+                await self._decide(context, event)
 
     async def _deliver_if_allowed(self, asked: Request, event: Event, over: str | None) -> None:
         """Do what a button does; whoever may not is told so, and the button stays for others."""
@@ -363,6 +372,14 @@ class SlackWork:
         options = {"reply": event_to_json(replace(reply, chunks=chunks, data=None))}
         shared = self.request(context, SHARE, "", place, options=options)
         await self._deliver(replace(shared, address={"channel": event.channel}), event)
+
+    async def _decide(self, context: Context, event: Event) -> None:
+        """Confirm, cancel or repeat a reminder, for its author; tell the one who clicked."""
+        payload = event.payload
+        asked = self.request(context, "reminders", payload["value"], payload)
+        reply = await self.last(asked)
+        over = bool(payload["private"]) and reply.outcome == "answer"
+        await self.whisper(payload["response_url"], reply.text, over=over)
 
     async def _shortcut(self, event: Event) -> None:
         payload, message = event.payload, event.payload["message"]

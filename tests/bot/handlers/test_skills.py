@@ -13,7 +13,16 @@ SAYS = "A lost laptop is reported within one hour."
 SKILLS = [
     Skill("summarise", NAME, LAPTOPS, text=NAME, says=SAYS),
     Skill("compare", NAME, LAPTOPS, text=f"{NAME}; {NAME}", says=SAYS),
-    Skill("missed", NAME, LAPTOPS, text="2h", says=SAYS, names=False, comes_along=True),
+    Skill(
+        "missed",
+        NAME,
+        LAPTOPS,
+        text="2h",
+        says=SAYS,
+        names=False,
+        comes_along=True,
+        of_channels=True,
+    ),
     Skill(
         "write",
         NAME,
@@ -34,6 +43,26 @@ SKILLS = [
         options={"fields": "what, to whom"},
     ),
 ]
+
+LATER = [
+    Skill(
+        command,
+        NAME,
+        LAPTOPS,
+        text=text,
+        says=says,
+        streams=False,
+        reads=False,
+        names=False,
+        of_channels=command != "reminders",
+    )
+    for command, text, says in (
+        ("remind", "every Monday at 9 send the report", "send the report"),
+        ("reminders", "", "Nothing stands"),
+        ("digest", "every Monday at 9", "09:00"),
+    )
+]
+SKILLS += LATER
 
 ROOMS = Skill(
     "table",
