@@ -130,8 +130,8 @@ class Records:
         ids: Any = bindparam("ids", expanding=True)
         state = select(func.sum(tally.c.passages), func.sum(tally.c.generation))
         self._state = state.where(tally.c.scope.in_(scopes))
-        frequencies = select(term.c.id, func.sum(term.c.frequency)).group_by(term.c.id)
-        self._frequencies = frequencies.where(term.c.scope.in_(scopes), term.c.id.in_(ids))
+        often = select(term.c.id, func.sum(term.c.frequency)).group_by(term.c.id)
+        self._often = often.where(term.c.scope.in_(scopes), term.c.id.in_(ids))
 
     def passages(self, row_ids: Sequence[str], audience: Audience) -> dict[str, Passage]:
         """Return those of the rows that are live and visible, by row id."""
@@ -197,9 +197,7 @@ class Records:
         found: dict[int, int] = {}
         with self._reading.connect() as connection:
             for batch in batches(sorted(term_ids)):
-                rows = connection.execute(
-                    self._frequencies, {"ids": batch, "scopes": audience.scopes}
-                )
+                rows = connection.execute(self._often, {"ids": batch, "scopes": audience.scopes})
                 found.update((term_id, int(frequency)) for term_id, frequency in rows)
         return found
 
