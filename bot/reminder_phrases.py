@@ -100,6 +100,10 @@ REMINDER_PHRASES: dict[str, tuple[str, str]] = {
         "#{id} · {often}, next {time} ({zone}) · {what}",
         "#{id} · {often}，下次 {time}（{zone}）· {what}",
     ),
+    "listed_say": ("“{text}”", "提醒“{text}”"),
+    "listed_ask": ("the answer to “{text}”", "回答“{text}”"),
+    "listed_digest": ("new documents", "新文档"),
+    "listed_direct": (", for you alone", "，只给您一个人"),
     "reminder_stands": ("It stands: {line}", "已生效：{line}"),
     "reminder_cancelled": ("Cancelled: #{id}.", "已取消：#{id}。"),
     "reminder_unknown": (
@@ -123,8 +127,9 @@ REMINDER_PHRASES: dict[str, tuple[str, str]] = {
         "您不能在那里发言，所以我也不能替您在那里发送。",
     ),
     "reminder_unsure": (
-        "I can't find out just now whether you may post there: please try again in a minute.",
-        "现在无法确认您能否在那里发言，请过一分钟再试。",
+        "I can't find out just now whether you may post there: please try again in a minute, or "
+        "in a channel or a direct message to me.",
+        "现在无法确认您能否在那里发言，请过一分钟再试，或在频道中、在给我的私信中设置。",
     ),
     "reminder_too_many": (
         "You have as many as one person may have: cancel some first.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -76,6 +77,8 @@ class Reminders:
         self._confirm_seconds = confirm_seconds
         self._keep_seconds = keep_seconds
         self.clock = clock
+        self.changed = asyncio.Event()
+        """Set when something else may fall due next."""
 
     async def ask(self, wanted: Reminder, request: str) -> Reminder | None:
         """Keep what still has to be confirmed; None where its author has too many.
@@ -137,6 +140,7 @@ class Reminders:
         """Let something fall due; a digest tells what is new from now on."""
         values = {"state": "standing", "due_at": due_at, "since": self.clock()}
         await self._change(update(reminder).where(reminder.c.id == id).values(values))
+        self.changed.set()
 
     async def cancel(self, id: int) -> None:
         """Delete one."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from bot.messages import Event, Posting
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 DUE = "due"
 """The kind of such an event."""
 _LONGEST_WAIT = 30.0
+"""Seconds: the machine may have slept, or its clock been set, meanwhile."""
+_AGAIN = 5.0
 _COMMANDS = {"say": "due", "ask": "scheduled", "digest": "digested"}
 
 
@@ -32,26 +35,37 @@ class Reminding:
 
     async def run(self) -> None:
         """Go on until cancelled."""
+        changed = self._reminders.changed
         while True:
+            changed.clear()
             try:
                 await self.tick()
                 soonest = await self._reminders.next_due()
             except Exception as error:  # the disk may be full: later, then
-                log.error("reminders can't be read: %s", error)
+                log.error("reminders can't be read: %s", type(error).__name__)
                 soonest = None
-            now = self._reminders.clock()
-            wait = _LONGEST_WAIT if soonest is None else soonest - now
-            await asyncio.sleep(min(max(wait, 1.0), _LONGEST_WAIT))
+            wait = _LONGEST_WAIT if soonest is None else soonest - self._reminders.clock()
+            if wait <= 0:  # its platform isn't there
+                wait = _AGAIN
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(wait, _LONGEST_WAIT)):
+                    await changed.wait()
 
     async def tick(self) -> None:
         """Hand over what is due now."""
         now = self._reminders.clock()
         for due in await self._reminders.due(now):
-            posting = self._postings.get(due.platform)
-            if posting is None or due.due_at is None or not await posting.post(_event(due)):
-                continue
-            following = due.times.after(datetime.fromtimestamp(max(now, due.due_at), UTC))
-            await self._reminders.posted(due, following.timestamp() if following else None)
+            try:
+                await self._handed_over(due, now)
+            except Exception as error:  # the others' turn comes all the same
+                log.error("reminder %s waits: %s", due.id, type(error).__name__)
+
+    async def _handed_over(self, due: Reminder, now: float) -> None:
+        posting = self._postings.get(due.platform)
+        if posting is None or not await posting.post(_event(due)):
+            return
+        following = due.times.after(datetime.fromtimestamp(now, UTC))
+        await self._reminders.posted(due, following.timestamp() if following else None)
 
 
 def _event(due: Reminder) -> Event:

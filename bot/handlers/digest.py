@@ -56,7 +56,9 @@ class Digest:
             return
         if known:
             zone = ZoneInfo(known.times.zone)
-            told = line(known, datetime.fromtimestamp(known.due_at or 0.0, zone), language)
+            told = line(
+                known, datetime.fromtimestamp(known.due_at or 0.0, zone), language, request.scope
+            )
             yield Reply("error", say(language, "digest_stands", line=told), language)
             return
         try:

@@ -86,9 +86,14 @@ def _on(parts: dict[str, str], language: Language) -> str:
     return " on " + ", ".join(_DAYS[number] for number in numbers)
 
 
-def line(reminder: Reminder, next_at: datetime, language: Language) -> str:
-    """Return a reminder as one line: its number, what, when next and how often."""
-    what = told(reminder, language, _SHOWN)
+def line(reminder: Reminder, next_at: datetime, language: Language, here: str) -> str:
+    """Return a reminder as one line, as it is told in a scope: number, when, what and where."""
+    text = " ".join(reminder.text.split())
+    what = say(language, f"listed_{reminder.kind}", text=_cut(text, _SHOWN))
+    if reminder.direct:
+        what += say(language, "listed_direct")
+    elif reminder.scope != here:
+        what += f" · {reminder.scope}"
     often = how_often(reminder.times.rule, language)
     key = "reminder_again" if often else "reminder_once"
     return say(
@@ -102,10 +107,12 @@ def line(reminder: Reminder, next_at: datetime, language: Language) -> str:
     )
 
 
-def told(reminder: Reminder, language: Language, most: int = 1000) -> str:
-    """Return what is posted, and to whom, in words."""
+def told(reminder: Reminder, language: Language) -> str:
+    """Return what is posted here, and to whom, in words."""
     text = " ".join(reminder.text.split())
-    if len(text) > most:
-        text = text[: most - 1] + "…"
     where = "_direct" if reminder.direct else ""
     return say(language, f"reminder_{reminder.kind}{where}", text=text)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from bot.handlers.moments import asked_back, how_often, line, spelt, told
+from bot.handlers.moments import asked_back, how_often, spelt, told
 from bot.handlers.seeing import audience_of
 from bot.messages import Language, Posting, Reply, ReplyEvent, Request
 from bot.phrases import say
@@ -214,8 +214,3 @@ def _question(asked: Reminder, now: float, language: Language) -> str:
         "- " + say(language, "reminder_zone", zone=times.zone),
     ]
     return "\n".join(lines) + "\n\n" + say(language, "reminder_confirm", id=asked.id)
-
-
-def stands(reminder: Reminder, next_at: datetime, language: Language) -> str:
-    """Return that something stands now."""
-    return say(language, "reminder_stands", line=line(reminder, next_at, language))

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 from bot.handlers.moments import line
-from bot.handlers.remind import Proposals, author_of, shown, stands
+from bot.handlers.remind import Proposals, author_of, shown
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.phrases import say
 from bot.reminders import OWNERS, Reminder, Reminders
@@ -66,9 +66,9 @@ class ManageReminders:
             text = say(language, "reminder_cancelled", id=found.id)
             yield Reply("answer", text, language, data={"id": found.id, "state": "cancelled"})
         elif asked["confirm"]:
-            yield await self._confirmed(found, language)
+            yield await self._confirmed(found, request.scope, language)
         else:
-            yield await self._again(found, language)
+            yield await self._again(found, request.scope, language)
 
     async def _listed(self, request: Request, language: Language) -> Reply:
         wanted: dict[str, str] = {}
@@ -81,13 +81,13 @@ class ManageReminders:
             if not each.direct or each.author == author_of(request) or _owns(request)
         ]
         now = self._reminders.clock()
-        lines = [f"- {line(each, _due(each), language)}" for each in known]
+        lines = [f"- {line(each, _due(each), language, request.scope)}" for each in known]
         text = "\n".join([*lines, "", say(language, "reminders_how")])
         if not lines:
             text = say(language, "reminders_none")
         return Reply("answer", text, language, data=[shown(each, now) for each in known])
 
-    async def _confirmed(self, found: Reminder, language: Language) -> Reply:
+    async def _confirmed(self, found: Reminder, here: str, language: Language) -> Reply:
         if found.state == "asked":
             if refused := await self._proposals.forbidden(found, language):
                 return refused
@@ -99,10 +99,9 @@ class ManageReminders:
             found = replace(found, state="standing", due_at=following.timestamp())
         if found.state != "standing":
             return Reply("error", say(language, "reminder_over"), language)
-        data = shown(found, self._reminders.clock())
-        return Reply("answer", stands(found, _due(found), language), language, data=data)
+        return self._stands(found, here, language)
 
-    async def _again(self, found: Reminder, language: Language) -> Reply:
+    async def _again(self, found: Reminder, here: str, language: Language) -> Reply:
         if found.kind != "say" or found.times.rule or found.state == "asked":
             return Reply("error", say(language, "reminders_how"), language)
         if found.state == "done":
@@ -111,8 +110,12 @@ class ManageReminders:
             due_at = self._reminders.clock() + _AGAIN_SECONDS
             await self._reminders.stand(found.id, due_at)
             found = replace(found, state="standing", due_at=due_at)
-        data = shown(found, self._reminders.clock())
-        return Reply("answer", stands(found, _due(found), language), language, data=data)
+        return self._stands(found, here, language)
+
+    def _stands(self, found: Reminder, here: str, language: Language) -> Reply:
+        told = line(found, _due(found), language, here)
+        text = say(language, "reminder_stands", line=told)
+        return Reply("answer", text, language, data=shown(found, self._reminders.clock()))
 
 
 def _owns(request: Request) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ class Platform:
 
     connected: bool = True
     inbox: MemoryInbox = field(default_factory=MemoryInbox)
+    handed_over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def zone_of(self, user: str) -> str | None:
         return None
@@ -48,6 +50,7 @@ class Platform:
     async def post(self, event: Event) -> bool:
         if self.connected:
             await self.inbox.add(event)
+            self.handed_over.set()
         return self.connected
 
     @property
@@ -173,12 +176,42 @@ async def test_a_kill_between_handing_over_and_noting_that_hands_over_nothing_tw
 
     with monkeypatch.context() as patch:
         patch.setattr(Reminders, "posted", killed)
-        with pytest.raises(ConnectionError):
-            await Reminding(kept, {"slack": platform}).tick()
+        await Reminding(kept, {"slack": platform}).tick()
+    assert len(platform.due) == 1
     clock.now = MONDAY + 60
     await Reminding(kept, {"slack": platform}).tick()  # the next process
     assert len(platform.due) == 1
     assert await kept.next_due() == MONDAY + WEEK
+
+
+async def test_what_cannot_be_handed_over_holds_up_nothing_else(
+    kept: Reminders, platform: Platform, clock: Clock
+) -> None:
+    broken = Timetable(ONCE.start, "Europe/Amsterdam", "FREQ=SOMETIMES")
+    known = await kept.ask(wanted(times=broken), "r1")
+    assert known is not None
+    await kept.stand(known.id, MONDAY - 1)
+    await stood(kept, wanted("tea"), "r2")
+    clock.now = MONDAY
+    await Reminding(kept, {"slack": platform}).tick()
+    assert [text for _, text in platform.due][-1] == "tea"
+
+
+async def test_what_is_confirmed_shortly_before_its_time_is_in_time(
+    kept: Reminders, platform: Platform, clock: Clock
+) -> None:
+    running = asyncio.create_task(Reminding(kept, {"slack": platform}).run())
+    first = await stood(kept, wanted("far"), "r1")  # it looks, and waits for that
+    async with asyncio.timeout(10):
+        while kept.changed.is_set():
+            await asyncio.wait([running], timeout=0.01)
+        clock.now = MONDAY
+        second = await kept.ask(wanted("near"), "r2")
+        assert second is not None
+        await kept.stand(second.id, MONDAY - 1)
+        await platform.handed_over.wait()
+    assert first != second.id
+    running.cancel()
 
 
 async def test_it_waits_for_its_platform(kept: Reminders, platform: Platform, clock: Clock) -> None:
