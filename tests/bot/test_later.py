@@ -156,6 +156,7 @@ async def test_slack_is_asked_confirmed_and_posted_once_in_the_persons_own_time(
         assert "Late" not in text
         # Whoever sees it may ask to stop it; only its author can.
         (message,) = slack.messages
+        assert not any("Looking" in each for each in message.texts)  # who is notified reads it
         before = len(slack.responses)
         await slack.click(message, "reminders:cancel", user="U0BEN")
         await slack.until(lambda: len(slack.responses) > before)
