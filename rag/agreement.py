@@ -9,7 +9,7 @@ from datetime import date
 from functools import cache, lru_cache
 
 from rag.editions import Edition
-from rag.keywords import term_id, terms
+from rag.keywords import term_id, term_ids, terms
 from rag.sentences import sentence_spans
 
 # Of the weight of the shorter sentence, what two that are about one thing have in common.
@@ -103,8 +103,9 @@ def _sentences(text: str) -> tuple[tuple[str, frozenset[int], frozenset[int]], .
     """Return each sentence of a text with the ids of its terms, and of those that are words."""
     found = []
     for start, end in sentence_spans(text):
-        known = terms(text[start:end])
-        numbers = [term_id(term) for term in known if term.isdigit()]
-        everything = frozenset(map(term_id, known))
-        found.append((text[start:end], everything, everything.difference(numbers)))
+        said = text[start:end]
+        everything = frozenset(term_ids(said))
+        digits = terms(said) if any(map(str.isdigit, said)) else []
+        numbers = [term_id(term) for term in digits if term.isdigit()]
+        found.append((said, everything, everything.difference(numbers)))
     return tuple(found)

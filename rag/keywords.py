@@ -15,6 +15,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from operator import add
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ import Stemmer
 from rag.language import HAN, simplified
 
 _Ids = npt.NDArray[np.uint32]
-_Weights = npt.NDArray[np.float64]
+_Numbers = npt.NDArray[np.float64]
 
 VERSION = "2"
 """Changes when a text has other terms than before: then what is stored is indexed again."""
@@ -42,8 +43,8 @@ def terms(text: str) -> list[str]:
 
     Traditional and simplified characters, full and half width, great and small letters are alike.
     """
-    if text.isascii():  # as most of the words of passages
-        return list(map(_stem, text.lower().translate(_APART).split()))
+    if text.isascii():
+        return list(map(_stem, _ascii_words(text)))
     found: list[str] = []
     for run in _RUN.findall(simplified(unicodedata.normalize("NFKC", text)).casefold()):
         if not _IS_HAN.match(run):
@@ -53,6 +54,22 @@ def terms(text: str) -> list[str]:
         else:
             found.extend(map(add, run, run[1:]))
     return found
+
+
+def term_ids(text: str) -> list[int]:
+    """Return the dimensions of the terms of a text, in order."""
+    if text.isascii():  # as most passages in English: a word is looked up once, not twice
+        return list(map(_stem_id, _ascii_words(text)))
+    return list(map(term_id, terms(text)))
+
+
+def _ascii_words(text: str) -> list[str]:
+    return text.lower().translate(_APART).split()
+
+
+@lru_cache(maxsize=200_000)
+def _stem_id(word: str) -> int:
+    return term_id(_stem(word))
 
 
 @lru_cache(maxsize=200_000)
@@ -69,53 +86,51 @@ def term_id(term: str) -> int:
 
 def passage_weights(text: str) -> dict[int, float]:
     """Return the BM25 term-frequency weight of every term of a passage, by dimension."""
-    ids, weights = _weighed(text)
-    return dict(zip(ids.tolist(), weights.tolist(), strict=True))
-
-
-def _weighed(text: str) -> tuple[_Ids, _Weights]:
-    """Return the terms of a passage and what each weighs."""
-    counts = Counter(map(term_id, terms(text)))
+    counts = Counter(term_ids(text))
     often = np.fromiter(counts.values(), np.float64, len(counts))
-    norm = _K1 * (1 - _B + _B * often.sum() / _AVERAGE_TERMS)
-    return np.fromiter(counts, np.uint32, len(counts)), often * (_K1 + 1) / (often + norm)
+    return dict(zip(counts, _weights(often, often.sum()).tolist(), strict=True))
+
+
+def _weights(often: npt.NDArray[Any], of: npt.NDArray[Any]) -> _Numbers:
+    """Return what terms weigh that occur so often in passages of so many terms."""
+    return often * (_K1 + 1) / (often + _K1 * (1 - _B + _B * of / _AVERAGE_TERMS))
 
 
 class Scores:
     """Scores passages by their keywords; safe from any thread.
 
-    How the terms of the passages weigh that were scored last is kept, in about a kilobyte each.
+    The terms of the passages that were scored last are kept, in about a kilobyte each.
     """
 
     def __init__(self, kept: int = 4096) -> None:
         self._kept = kept
-        self._known: OrderedDict[str, tuple[_Ids, _Weights]] = OrderedDict()
+        self._known: OrderedDict[str, _Ids] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, passages: Iterable[tuple[str, str]], rarities: Mapping[int, float]) -> _Weights:
+    def of(self, passages: Iterable[tuple[str, str]], rarities: Mapping[int, float]) -> _Numbers:
         """Return the BM25 scores of passages, each a text and an id that no other text has."""
         wanted = np.fromiter(rarities.keys(), np.uint32)
         rare = np.fromiter(rarities.values(), np.float64)
-        scores = []
-        for row_id, text in passages:
-            ids, weights = self._kept_or_weighed(row_id, text)
-            at = np.minimum(np.searchsorted(ids, wanted), len(ids) - 1)
-            scores.append(float(rare @ (weights[at] * (ids[at] == wanted))) if len(ids) else 0.0)
-        return np.array(scores, np.float64)
+        found = [self._terms_of(row_id, text) for row_id, text in passages]
+        lengths = np.array([len(ids) for ids in found], np.intp)
+        whose = np.repeat(np.arange(len(found)), lengths)
+        which, where = np.nonzero(np.concatenate([*found, wanted[:0]]) == wanted[:, np.newaxis])
+        places = whose[where] * len(wanted) + which
+        often = np.bincount(places, minlength=len(found) * len(wanted))
+        shape = len(found), len(wanted)
+        return _weights(often.reshape(shape), lengths[:, np.newaxis]) @ rare
 
-    def _kept_or_weighed(self, row_id: str, text: str) -> tuple[_Ids, _Weights]:
+    def _terms_of(self, row_id: str, text: str) -> _Ids:
         with self._lock:
             if row_id in self._known:
                 self._known.move_to_end(row_id)
                 return self._known[row_id]
-        ids, weights = _weighed(text)
-        order = np.argsort(ids)
-        weighed = ids[order], weights[order]
+        ids = np.array(term_ids(text), np.uint32)
         with self._lock:
-            self._known[row_id] = weighed
+            self._known[row_id] = ids
             if len(self._known) > self._kept:
                 self._known.popitem(last=False)
-        return weighed
+        return ids
 
 
 def rarity(frequency: int, passages: int) -> float:
@@ -127,5 +142,5 @@ def query_weights(text: str, frequencies: Mapping[int, int], passages: int) -> d
     """Return the rarity of every distinct term of a question, by dimension."""
     return {
         term: rarity(min(frequencies.get(term, 0), passages), passages)
-        for term in {term_id(term) for term in terms(text)}
+        for term in set(term_ids(text))
     }

@@ -16,7 +16,7 @@ from rag.agreement import Agreement, Statement, statement
 from rag.audience import Audience
 from rag.fusion import expected, fuse, fuse_translated
 from rag.gate import ACROSS_LANGUAGES, SAME_LANGUAGE, signals
-from rag.keywords import MAX_WEIGHT, Scores, query_weights, rarity, term_id, terms
+from rag.keywords import MAX_WEIGHT, Scores, query_weights, rarity, term_ids
 from rag.language import LANGUAGES, Language, chinese_share, language_of
 from rag.literals import LITERAL, literal_scores, literals
 from rag.records import Passage, Records, embedded_text
@@ -180,7 +180,7 @@ class Retriever:
         return _Asked(language_of(text), vector, rarities, usual)
 
     def _rarities(self, text: str, audience: Audience, count: int) -> dict[int, float]:
-        frequencies = self._records.frequencies({term_id(term) for term in terms(text)}, audience)
+        frequencies = self._records.frequencies(set(term_ids(text)), audience)
         return query_weights(text, frequencies, count)
 
     def _reranked(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
