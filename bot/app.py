@@ -38,6 +38,7 @@ from bot.handlers.recall import Recall
 from bot.handlers.remember import Remember
 from bot.handlers.rewrite import Rewrite, Translate
 from bot.handlers.search import Search
+from bot.handlers.small_talk import SmallTalk
 from bot.handlers.sources import Sources
 from bot.handlers.status import Condition
 from bot.handlers.summarise import Summarise
@@ -61,9 +62,12 @@ from bot.models import (
 from bot.policies import belonging, granted, limits_of, may_configure, rights_of
 from bot.regression import Regression
 from bot.reminders import Reminders
+from bot.router import Router, examples
+from bot.routing import Routing
 from bot.settings import Settings, local_zone, trigger
 from bot.voices import Talker, Voices
 from bot.writer import Writer
+from rag.audience import Audience
 from rag.author import AnswerLimits, Author
 from rag.calibration import CALIBRATION, Calibration
 from rag.calibration import read as read_calibration
@@ -179,6 +183,13 @@ class App:
         )
         self.tables = self._table_questions()
         self.library.followers.append(self.tables.use)
+        self.routing = Routing(
+            Router(lambda text: self.library.model.embed_query(text), examples()),
+            settings.data / "router.npz",
+            key=lambda: self.library.model.key,
+            named=self._named,
+            has_tables=self.tables.has_any,
+        )
         self.dispatcher = Dispatcher(
             self._handlers(downloads),
             language_of=language_of,
@@ -187,7 +198,13 @@ class App:
             grants=granted(settings),
             rights=rights_of(settings),
             channels=self.channels.of,
+            route=self.routing if settings.answers.choose_skills else None,
         )
+
+    def _named(self, text: str, audience: Audience) -> list[str]:
+        """Return the names of the documents that a text names; blocking."""
+        ids = set(self.retriever.named(text, audience))
+        return [each.document for each in self.records.sources(audience) if each.id in ids]
 
     def _table_questions(self) -> TableQuestions:
         """Return what answers from the rows of sheets."""
@@ -274,6 +291,7 @@ class App:
             Rate(self.conversations, self.feedback, self.records),
             Recall(self.conversations, self.records),
             AddCase(self.conversations, self.feedback, self.regression, self.records),
+            SmallTalk(),
             Help(),
         ]
 
@@ -305,6 +323,12 @@ class App:
         self.writer.close()
         self.engine.dispose()
         self._lock.release()
+
+    async def learn_to_route(self) -> None:
+        """Learn what plain messages want, once the embedding model is open."""
+        if self.settings.answers.choose_skills:
+            await self.knowledge.opened()
+            await self.routing.ready()
 
     async def read_folders(self) -> None:
         """Read the watched folders at start, on schedule and when they change, until cancelled."""

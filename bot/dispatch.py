@@ -6,7 +6,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
@@ -54,6 +54,10 @@ class Handler(Protocol):
 
 Explain = Callable[[Exception, Language], str | None]
 """Puts an error in words for the person who asked; None if it is nothing to tell them."""
+
+
+Route = Callable[[Request, Language], Awaitable[Request]]
+"""Returns a plain message as the request of the skill that it asks for, or as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,8 @@ class Dispatcher:
 
     `grants` are the scopes that a channel may see besides its own; `rights` says who may use a
     command, which is anyone where it says nothing; `channels` what a request's channel has chosen,
-    which goes with the request from here on. `clock` is seconds.
+    which goes with the request from here on; `route` finds the skills of plain messages. `clock` is
+    seconds.
     """
 
     def __init__(
@@ -125,6 +130,7 @@ class Dispatcher:
         grants: Mapping[str, frozenset[str]] | None = None,
         rights: Mapping[str, Who] | None = None,
         channels: Callable[[Request], ChannelSettings] = lambda request: ChannelSettings(),
+        route: Route | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._handlers = {handler.command: handler for handler in handlers}
@@ -134,6 +140,7 @@ class Dispatcher:
         self._grants = grants or {}
         self._rights = rights or {}
         self._chosen = channels
+        self._route = route
         self._answering = Turns(
             limits.answering, waiting=limits.waiting, waiting_each=limits.waiting_each
         )
@@ -170,9 +177,25 @@ class Dispatcher:
             yield Reply("error", text, language)
         else:
             request = replace(request, audience=with_grants(request.audience, self._grants))
-            async with aclosing(self._stoppable(handler, request, language)) as events:
+            taken = await self._taken(request, language)
+            handler = self._handlers[taken.command]
+            async with aclosing(self._stoppable(handler, taken, language)) as events:
                 async for event in events:
+                    if isinstance(event, Reply) and taken.command != request.command:
+                        event = replace(event, taken_for=taken.command)
                     yield event
+
+    async def _taken(self, request: Request, language: Language) -> Request:
+        """Return a plain message as its skill's request; a question where that can't be told."""
+        if self._route is None or not request.plain:
+            return request
+        try:
+            taken = await self._route(request, language)
+        except Exception:
+            log.exception("what request %s wants could not be told", request.id)
+            return request
+        allowed = taken.command in self._handlers and not self.forbids(taken)
+        return taken if allowed else request
 
     def forbids(self, request: Request) -> Reply | None:
         """Return why this person may not give this command, if they may not."""

@@ -77,6 +77,11 @@ class Request:
     """Where the adapter delivers the reply; nobody else reads it."""
     is_admin: bool = False
     """The platform says that this person administers the place, or the bot itself."""
+    plain: bool = False
+    """Said without a command: the skill that it asks for answers, if another than `ask` does."""
+    around: Mapping[str, str] = field(default_factory=dict)
+    """Where a plain message stands: `thread` and `channel` refer to what was said there, as an
+    attachment does (of a channel, `/` and a time follow), if it may be read; `title` names it."""
     channel: ChannelSettings = ChannelSettings()
     """What the channel has chosen: `dispatch` says it, whatever an adapter does."""
 
@@ -147,6 +152,8 @@ class Reply:
     """Of a refusal: a passage of each document that came nearest, to be looked at; no proof."""
     files: tuple[File, ...] = ()
     """What comes along; at most a few megabytes in all."""
+    taken_for: str | None = None
+    """The command that a plain message was taken for; a click has it answered as a question."""
 
 
 ReplyEvent = Status | Sources | ReplyChunk | Reply

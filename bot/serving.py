@@ -43,6 +43,7 @@ async def serve(settings: Settings, *, say: Callable[[str], None]) -> None:
             for adapter_run in platforms(app, downloads, say):
                 tasks.create_task(adapter_run())
             tasks.create_task(app.read_folders())
+            tasks.create_task(app.learn_to_route())
             tasks.create_task(app.forget_the_past())
             tasks.create_task(app.later.reminding.run())
     except* (PlatformError, TeamglmError, WebError) as group:

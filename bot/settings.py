@@ -125,6 +125,8 @@ class AnswerSettings(Section):
     timeout_seconds: float = Field(120, gt=0)
     summary_parts: int = Field(12, gt=0)
     keep_days: float = Field(30, gt=0)
+    choose_skills: bool = True
+    """Whether a plain message gets the skill that it asks for; else it is a question."""
     ask_whom: Named | None = None
     """Whom a refusal names; one name for both languages may be given as it is."""
 

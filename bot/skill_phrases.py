@@ -30,6 +30,19 @@ SKILL_PHRASES: dict[str, tuple[str, str]] = {
     ),
     "settings_no_model": ("the usual one", "默认模型"),
     "settings_no_folders": ("all", "全部"),
+    # Small talk
+    "talk_thanks": ("You're welcome!", "不客气！"),
+    "talk_hello": (
+        "Hello! What would you like to know?",
+        "你好！想了解什么？",
+    ),
+    "talk_bye": ("See you!", "再见！"),
+    "talk_sorry": ("No problem.", "没关系。"),
+    "talk_else": (
+        "I'm better at your team's documents than at small talk: ask me about them, or see what "
+        "else I can do with /help.",
+        "闲聊我不太在行，团队的文档倒可以随便问；我还能做什么，请看 /help。",
+    ),
     # Table questions
     "choosing_table": ("Looking for the table …", "正在查找表格……"),
     "writing_query": ("{table}: writing the query …", "{table}：正在编写查询……"),

@@ -169,6 +169,17 @@ class Retriever:
             hits, confidence, rarities, better_in, tuple(h for h in disagreeing if h in hits)
         )
 
+    def named(self, text: str, audience: Audience) -> list[str]:
+        """Return the ids of the documents that a text names: by a file's name, else by the title
+        that it has most of; blocking."""
+        count, generation = self._records.state(audience)
+        if not count:
+            return []
+        titles = self._titles_of(audience, generation)
+        if named := titles.named_in(text):
+            return sorted(named)
+        return list(titles.meant_by(self._rarities(text, audience, count)))[:1]
+
     def _asked(self, text: str, audience: Audience, count: int, generation: int) -> _Asked:
         vector = np.asarray(self._embeddings.embed_query(text), np.float32)
         usual = {

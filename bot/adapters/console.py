@@ -22,6 +22,7 @@ from bot.messages import (
     AttachmentError,
     File,
     Handle,
+    Language,
     Reply,
     ReplyChunk,
     ReplyEvent,
@@ -33,6 +34,10 @@ from bot.messages import (
 from bot.render import body, plain, sources
 
 _BLOCK = 1 << 20
+_AS_QUESTION: dict[Language, str] = {
+    "en": "(To have it answered as a question: /ask {text})",
+    "zh": "（当作问题回答：/ask {text}）",
+}
 
 
 class Screen:
@@ -157,6 +162,8 @@ class ConsoleAdapter:
                     reply = await Screen(quiet=False, stream=True).show(events)
                 if not reply.chunks:
                     print(plain(reply), flush=True)
+                if reply.taken_for:
+                    print(_AS_QUESTION[reply.language].format(text=request.text), flush=True)
                 for file in reply.files:
                     print(await asyncio.to_thread(save, file, Path()), flush=True)
                 self._remember(request, reply)
@@ -188,6 +195,7 @@ class ConsoleAdapter:
             attachments=attachments,
             history=tuple(self._turns),
             options=options,
+            plain=not line.startswith("/"),
         )
 
     def _remember(self, request: Request, reply: Reply) -> None:

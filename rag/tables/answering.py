@@ -112,6 +112,10 @@ class TableQuestions:
         """Compare texts with another model; call it while no question is being answered."""
         self._embeddings = embeddings
 
+    def has_any(self, audience: Audience) -> bool:
+        """Tell whether an audience may see a sheet; blocking."""
+        return bool(self._documents.known(audience))
+
     async def answer(
         self,
         question: str,

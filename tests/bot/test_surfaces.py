@@ -6,22 +6,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import Page, async_playwright, expect
 
 from bot.adapters.console import ConsoleAdapter, copy_local
 from bot.adapters.slack.adapter import SlackAdapter
 from bot.adapters.web import WebAdapter
 from bot.app import App
-from bot.messages import Attachment, Download, Reply
+from bot.messages import Attachment, Download, Language, Reply, Request
 from tests.bot.adapters.web.browsing import ARGUMENTS, CHROMIUM, ask
 from tests.bot.fakes import FakeChat, FakeEmbeddings, collect, request, settings, use
-from tests.bot.handlers.test_skills import LAPTOPS, NAME, SKILLS
+from tests.bot.handlers.test_skills import LAPTOPS, NAME, SAYS, SKILLS
 from tests.contracts.skill import Skill
 from tests.doubles.discord_running import running
 from tests.doubles.discord_wire import DiscordDouble
@@ -49,9 +49,10 @@ async def everywhere(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
     with pytest.MonkeyPatch.context() as patch:
         use(patch, chat=chat, embeddings=FakeEmbeddings())
         patch.setattr("bot.app.Sandbox", lambda **limits: LineParser())
-        app = App(settings(folder), downloads)
+        app = App(settings(folder, permissions={"settings": "anyone"}), downloads)
     app.claim()
     await _taught(app, folder)
+    app.dispatcher._route = in_plain_words
     handle = app.dispatcher.handle
     async with (
         SlackDouble() as slack,
@@ -77,6 +78,13 @@ async def everywhere(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
         with suppress(asyncio.CancelledError):
             await task
     await asyncio.to_thread(app.close)
+
+
+async def in_plain_words(asked: Request, _language: Language) -> Request:
+    """Take what says "sum up" for a summary, and nothing else."""
+    if "sum up" not in asked.text:
+        return asked
+    return replace(asked, command="summarise", text=NAME)
 
 
 async def _taught(app: App, folder: Path) -> None:
@@ -135,6 +143,24 @@ async def test_on_discord(everywhere: Everywhere, skill: Skill) -> None:
     await discord.until(answered)
 
 
+async def _settings_and_redo(page: Page, chat: FakeChat) -> None:
+    """Change a setting in the page's form; have what was taken for a summary answered anew."""
+    last = page.locator(".exchange").last
+    await ask(page, "/settings")
+    await page.locator("form.settings select[name=tone]").select_option("formal")
+    await page.get_by_role("button", name="Save").click()
+    await expect(last.locator(".answer")).to_contain_text("plain → formal", timeout=30_000)
+    chat.answer = SAYS
+    await ask(page, PLAIN)
+    chat_prompts = chat.prompts
+    await expect(last.locator(".answer")).to_contain_text(SAYS, timeout=30_000)
+    chat_prompts.clear()
+    await page.get_by_role("button", name="Answer as a question").click()
+    await expect(page.get_by_role("button", name="Regenerate")).to_be_visible(timeout=30_000)
+    await expect(page.get_by_role("button", name="Answer as a question")).to_have_count(0)
+    assert "Question:" in str(chat_prompts)
+
+
 @pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")
 async def test_on_the_page(everywhere: Everywhere, tmp_path: Path) -> None:
     web = WebAdapter(
@@ -162,6 +188,7 @@ async def test_on_the_page(everywhere: Everywhere, tmp_path: Path) -> None:
             expected = "Slack or Discord" if skill.of_channels else says(skill)
             await expect(answer).to_contain_text(expected, timeout=30_000)
             await expect(page.locator('[data-outcome="running"]')).to_have_count(0, timeout=30_000)
+        await _settings_and_redo(page, everywhere.chat)
         await browser.close()
     serving.cancel()
     with suppress(asyncio.CancelledError):
@@ -178,3 +205,84 @@ async def test_in_a_terminal(everywhere: Everywhere, skill: Skill) -> None:
     else:
         assert reply.outcome == "answer", reply.text
         assert says(skill) in reply.text
+
+
+PLAIN = "Could you sum up the laptops, please?"
+
+
+async def test_settings_on_slack(everywhere: Everywhere) -> None:
+    slack = everywhere.slack
+    whispered, opened = len(slack.responses), len(slack.views)
+    await slack.command("/glm", "settings", channel="C0SECOND")
+    await slack.until(lambda: any("tone: plain" in str(r) for r in slack.responses[whispered:]))
+    (shown,) = (r for r in slack.responses[whispered:] if "tone: plain" in str(r))
+    await slack.click(shown, "form", channel="C0SECOND")
+    await slack.until(lambda: len(slack.views) > opened)
+    chosen = {"type": "static_select", "selected_option": {"value": "formal"}}
+    await slack.submit({"tone": {"tone": chosen}})
+    await slack.until(lambda: any("plain → formal" in str(r) for r in slack.responses[whispered:]))
+
+
+async def test_settings_on_discord(everywhere: Everywhere) -> None:
+    discord = everywhere.discord
+    changed = discord.person.slash(discord.channel, "settings", tone="friendly", language="zh")
+    await discord.until(lambda: "亲切" in said_to(discord, changed))
+    refused = discord.person.slash(discord.channel, "settings", model="no-such-model")
+    await discord.until(lambda: "no-such-model" in said_to(discord, refused))
+    back = discord.person.slash(discord.channel, "settings", tone="plain", language="auto")
+    await discord.until(lambda: "亲切" in said_to(discord, back))
+
+
+def said_to(discord: DiscordDouble, given: Any) -> str:
+    """Return what a command was answered with so far."""
+    message = discord.person.shown(given)
+    return message.content if message is not None else ""
+
+
+async def test_settings_in_a_terminal(everywhere: Everywhere) -> None:
+    handle = everywhere.app.dispatcher.handle
+    _, changed = await collect(handle(everywhere.terminal.to_request("/设置 语气 正式")))
+    assert "正式" in changed.text
+    _, history = await collect(handle(everywhere.terminal.to_request("/settings history")))
+    assert "plain → formal (cli:console" in history.text
+
+
+async def test_a_plain_message_on_slack_and_its_redo(everywhere: Everywhere) -> None:
+    slack, chat = everywhere.slack, everywhere.chat
+    chat.answer = SAYS
+    posted = len(slack.messages)
+    await slack.mention(PLAIN)
+    await slack.until(
+        lambda: any("as a question" in str(m.blocks) for m in slack.messages[posted:])
+    )
+    (reply,) = (m for m in slack.messages[posted:] if "as a question" in str(m.blocks))
+    chat.prompts.clear()
+    await slack.click(reply, "again")
+    await slack.until(lambda: "Regenerate" in str(reply.blocks))
+    assert "Question:" in str(chat.prompts)
+
+
+async def test_a_plain_message_on_discord_and_its_redo(everywhere: Everywhere) -> None:
+    discord, chat = everywhere.discord, everywhere.chat
+    chat.answer = SAYS
+    discord.person.ask(discord.channel, PLAIN)
+
+    def replied(label: str) -> Any:
+        said = [m for thread in discord.threads(discord.channel) for m in discord.said(thread)]
+        return next((m for m in said if label in str(m.components)), None)
+
+    shown = await discord.until(lambda: replied("Answer as a question"))
+    chat.prompts.clear()
+    discord.person.press(shown, "Answer as a question")
+    await discord.until(lambda: replied("Regenerate"))
+    assert replied("Answer as a question") is None
+    assert "Question:" in str(chat.prompts)
+
+
+async def test_a_plain_message_in_a_terminal(everywhere: Everywhere) -> None:
+    everywhere.chat.answer = SAYS
+    handle = everywhere.app.dispatcher.handle
+    _, reply = await collect(handle(everywhere.terminal.to_request(PLAIN)))
+    assert reply.taken_for == "summarise"
+    _, reply = await collect(handle(everywhere.terminal.to_request(f"/ask {PLAIN}")))
+    assert reply.taken_for is None

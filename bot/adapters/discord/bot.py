@@ -355,6 +355,11 @@ class DiscordBot(discord.AutoShardedClient):
             channel,
             await self.access.audience(channel, person.id),
             is_admin=self.access.is_admin(person),
+            reads_history=channel.guild is None
+            or (
+                isinstance(person, discord.Member)
+                and channel.permissions_for(person).read_message_history
+            ),
         )
 
     @property

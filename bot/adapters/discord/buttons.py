@@ -95,8 +95,8 @@ class Buttons:
             match does:
                 case "stop":
                     await self._stop(interaction, about[0])
-                case "again":
-                    await self._again(interaction, *about)
+                case "again" | "redo":
+                    await self._again(interaction, *about, plain=does == "again")
                 case "share":
                     await self._share(interaction, *about)
                 case "rate":
@@ -130,8 +130,15 @@ class Buttons:
             await self._tell(interaction, reply)
 
     async def _again(
-        self, interaction: discord.Interaction[Any], channel: str, message: str, over: str
+        self,
+        interaction: discord.Interaction[Any],
+        channel: str,
+        message: str,
+        over: str,
+        *,
+        plain: bool,
     ) -> None:
+        """Answer anew; unless `plain`, as a question, whatever it was taken for."""
         language = language_of(interaction)
         place = await self._place(interaction)
         if channel in ("quoted", "kept"):
@@ -171,7 +178,8 @@ class Buttons:
             await _refuse(interaction, word(language, "not_yours"))
             return
         await interaction.response.defer()
-        request = replace(request, id=f"{interaction.id}:again")
+        plain = plain and request.plain
+        request = replace(request, id=f"{interaction.id}:again", plain=plain)
         await self._replace(interaction, place, request, over)
 
     async def _share(

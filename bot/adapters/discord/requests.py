@@ -27,6 +27,8 @@ class Place:
     """Of whoever says it."""
     follows_up: bool = False
     """What is said goes on with what the bot said here, and speaks to nobody else."""
+    reads_history: bool = False
+    """Whoever says it may read what was said there before."""
     keeps_files: bool = True
     """Files that nobody has shown to the bot are learned without asking."""
 
@@ -95,6 +97,8 @@ def to_requests(
         audience=place.audience,
         address=address | ({"thread": thread_name(text)} if starts_thread else {}),
         is_admin=place.is_admin,
+        plain=True,
+        around=_around(place) if place.reads_history else {},
     )
     files = attachments(message, media=addressed)
     requests = []
@@ -115,6 +119,13 @@ def to_requests(
     if addressed and (text or not files):
         requests.append(ask)
     return tuple(requests)
+
+
+def _around(place: Place) -> dict[str, str]:
+    """Return what refers to what was said where a message stands."""
+    channel = place.channel
+    around = {"channel": f"channel#{channel.id}", "title": f"#{getattr(channel, 'name', 'chat')}"}
+    return around | ({"thread": f"thread#{channel.id}"} if place.is_thread else {})
 
 
 def attachments(message: discord.Message, *, media: bool) -> tuple[Attachment, ...]:

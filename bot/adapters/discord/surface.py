@@ -116,7 +116,8 @@ def buttons(
     found = [Button("", "rate", ("up", request.id), emoji="👍")]
     found.append(Button("", "rate", ("down", request.id), emoji="👎"))
     if "message" in request.address or request.command == "ask":
-        found.insert(0, Button(word(language, "again"), "again", _question(request, long=long)))
+        does = "redo" if reply.taken_for else "again"
+        found.insert(0, Button(word(language, does), does, _question(request, long=long)))
     if "private" in request.address and request.address["guild"] != "@me":
         more = ("long",) if long else ()
         found.append(Button(word(language, "share"), "share", (request.id, *more)))

@@ -7,6 +7,7 @@ from bot.messages import Language
 _WORDS: dict[str, tuple[str, str]] = {
     "stop": ("Stop", "停止"),
     "again": ("Regenerate", "重新生成"),
+    "redo": ("Answer as a question", "当作问题回答"),
     "share": ("Share to channel", "分享到频道"),
     "case": ("Add to the regression file", "加入回归问题集"),
     "case_for": ("Add it; right is {name}", "加入，正确的是 {name}"),

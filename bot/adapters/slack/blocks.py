@@ -10,7 +10,7 @@ from typing import Any, Final
 from bot.adapters.delivery import View
 from bot.adapters.due import decided
 from bot.adapters.slack.words import word
-from bot.commands import GENERATED
+from bot.commands import GENERATED, SETTINGS
 from bot.messages import Citation, File, Language, Reply, Request
 from bot.render import clean, escape_slack, escape_slack_markdown, render, shorten, split
 
@@ -109,12 +109,15 @@ def _under(request: Request, reply: Reply, *, share: bool) -> list[Block]:
     if (choices := decided(request, reply)) is not None:
         deciding = [_decide(does, id, language) for does, id in choices]
         return [_actions(deciding)] if deciding else []
+    if request.command == SETTINGS.handler and reply.outcome == "answer":
+        return [_actions([_button("form", word(language, "change"), SETTINGS.name)])]
     if request.command in GENERATED and reply.outcome != "busy":
         about = {"command": request.command, "text": request.text, "id": request.id}
         again = json.dumps(about, ensure_ascii=False)
         buttons = []
         if request.command == "ask" and len(again) <= 1900:
-            buttons.append(_button("again", word(language, "again"), again))
+            label = "as_question" if reply.taken_for else "again"
+            buttons.append(_button("again", word(language, label), again))
         if share and reply.outcome == "answer":
             buttons.append(_button("share", word(language, "share"), request.id))
         if buttons:

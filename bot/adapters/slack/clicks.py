@@ -80,7 +80,10 @@ class Clicks:
         elif kind == "case":
             self._start(self._case(body, team))
         elif kind == "home_ask":
-            self._start(self._home_form(body))
+            self._start(self._form_of(body, "ask", body["actions"][0]["value"]))
+        elif kind == "form":
+            name = body["actions"][0]["value"]
+            self._start(self._form_of(body, name, body["container"]["channel_id"]))
         elif kind in _STORED:
             return events.click(body, team)
         return None
@@ -141,10 +144,12 @@ class Clicks:
         form = ask_about_form(body["channel"]["id"], body["message"], language)
         await self._shown(body["trigger_id"], form)
 
-    async def _home_form(self, body: Body) -> None:
+    async def _form_of(self, body: Body, name: str, channel: str) -> None:
+        """Open a command's form from a button."""
         language = await self._language(body["user"]["id"])
-        if command := find("ask"):
-            form = command_form(command, body["actions"][0]["value"], "", language)
+        if command := find(name):
+            url = str(body.get("response_url") or "")
+            form = command_form(command, channel, url, language)
             await self._shown(body["trigger_id"], form)
 
     async def _asked(self, event: Event, user: str, command: str, text: str, **more: Any) -> Any:

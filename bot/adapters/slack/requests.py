@@ -110,6 +110,8 @@ def to_requests(
         language=context.language,
         address={"channel": channel, "thread": thread, "team": context.team.id},
         is_admin=context.is_admin,
+        plain=True,
+        around=_around(event),
     )
     files = tuple(_files(event, addressed))
     asks = addressed and bool(ask.text or not files)
@@ -127,6 +129,15 @@ def to_requests(
             upload = replace(upload, conversation=f"{ask.conversation}:files", address=address)
         requests.append(upload)
     return (*requests, ask) if asks else tuple(requests)
+
+
+def _around(event: Mapping[str, Any]) -> dict[str, str]:
+    """Return what refers to what was said where a message stands."""
+    channel = event["channel"]
+    around = {"channel": f"channel:{channel}", "title": f"#{channel}"}
+    if event.get("thread_ts"):
+        around["thread"] = f"thread:{channel}/{event['thread_ts']}"
+    return around
 
 
 def to_verb(command: Mapping[str, Any]) -> tuple[Command, str] | None:

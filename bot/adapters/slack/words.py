@@ -11,6 +11,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
     # Buttons
     "stop": ("Stop", "停止"),
     "again": ("Regenerate", "重新生成"),
+    "as_question": ("Answer as a question", "当作问题回答"),
     "good": ("Good answer", "回答得好"),
     "bad": ("Bad answer", "回答不好"),
     "case": ("Add to the regression file", "加入回归问题集"),
@@ -26,6 +27,7 @@ _WORDS: Final[dict[str, tuple[str, str]]] = {
         "Shall I keep {names} for this channel's questions?",
         "要把 {names} 收录到这个频道吗？",
     ),
+    "change": ("Change…", "更改…"),
     "cancel": ("Cancel", "取消"),
     "reminder_confirm": ("Confirm", "确认"),
     "reminder_cancel": ("Cancel", "取消"),

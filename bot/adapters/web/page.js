@@ -1,7 +1,7 @@
 // The bridge between the page's own HTML and Gradio's events. Gradio runs it once for each HTML
 // part, with `element`, `trigger`, `props`, `upload` and `watch`.
 const EVENTS = ['ask', 'regenerate', 'reset', 'rate', 'case', 'summarise', 'forget', 'language', 'learn',
-  'pause', 'resume'];
+  'pause', 'resume', 'configure', 'question'];
 const send = (name, data) => { if (EVENTS.includes(name)) trigger(name, data); };
 const find = (selector) => element.querySelector(selector);
 const app = document.body;
@@ -10,7 +10,13 @@ element.addEventListener('click', (event) => {
   const button = event.target.closest('button');
   if (!button) return;
   const { action, show, confirm } = button.dataset;
-  if (action) send(action, { ...button.dataset });
+  const form = action && button.closest('form');
+  if (form) {  // several choices of one name are one list
+    event.preventDefault();
+    const filled = new FormData(form);
+    const chosen = [...new Set(filled.keys())].map((name) => [name, filled.getAll(name).join('; ')]);
+    send(action, Object.fromEntries(chosen));
+  } else if (action) send(action, { ...button.dataset });
   if (action === 'summarise' || action === 'ask') app.dataset.view = 'chat';
   if (show) app.dataset.view = show;
   if (confirm) ask_first(button.dataset);

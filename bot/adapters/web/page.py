@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,7 +15,8 @@ from starlette.routing import Mount, Route
 
 from bot.adapters.web import view
 from bot.adapters.web.files import PREFIX, KeptFiles
-from bot.adapters.web.session import Exchange, Given, Session
+from bot.adapters.web.looks import asset, head, theme
+from bot.adapters.web.session import SETTINGS_NAMES, Exchange, Given, Session
 from bot.adapters.web.talk import LocalDownload, Talk
 from bot.adapters.web.text import say
 from bot.messages import Attachment, Language, Reply, Status
@@ -38,40 +38,6 @@ class Sent(BaseModel):
 
 
 _SENT = TypeAdapter(list[Sent])
-
-_SANS = (
-    "system-ui",
-    "-apple-system",
-    "Segoe UI",
-    "Roboto",
-    "Helvetica Neue",
-    "Noto Sans",
-    "PingFang SC",
-    "Hiragino Sans GB",
-    "Microsoft YaHei",
-    "Noto Sans CJK SC",
-    "WenQuanYi Micro Hei",
-    "sans-serif",
-)
-_MONO = ("ui-monospace", "SF Mono", "Cascadia Mono", "DejaVu Sans Mono", "monospace")
-
-
-def asset(name: str) -> str:
-    """Return the text of a file that lies beside this one."""
-    return files("bot.adapters.web").joinpath(name).read_text(encoding="utf-8")
-
-
-def head() -> str:
-    """Return what stands in the page's head: the style and the tab's memory."""
-    return f"<style>{asset('page.css')}</style><script>{asset('head.js')}</script>"
-
-
-def theme() -> gr.themes.Base:
-    """Return a theme that needs no font from elsewhere."""
-    return gr.themes.Base(
-        font=[gr.themes.Font(name) for name in _SANS],
-        font_mono=[gr.themes.Font(name) for name in _MONO],
-    )
 
 
 class Page:
@@ -167,6 +133,7 @@ class Page:
         self._box.submit(self._type, [self._store, self._box], chat, **quiet)
         self._conversation.ask(self._press, self._store, chat, **quiet)
         self._conversation.regenerate(self._again, self._store, chat, **quiet)
+        self._conversation.question(self._as_question, self._store, chat, **quiet)
         self._conversation.reset(self._reset, self._store, chat, **quiet)
         self._conversation.rate(self._rate, self._store, chat, **quiet)
         self._conversation.case(self._case, self._store, chat, **quiet)
@@ -175,6 +142,7 @@ class Page:
             (self._documents.resume, self._resume),
         ):
             switch(press, [self._store, self._seen], look, **quiet)
+        self._conversation.configure(self._configure, self._store, chat, **quiet)
         self._documents.summarise(self._summarise, self._store, chat, **quiet)
         self._box.stop(self._stop, None, None, queue=False, **quiet)
         files_in = self._uploader.learn(
@@ -281,10 +249,28 @@ class Page:
         async for updates in self._answer(stored, exchange, request):
             yield updates
 
+    async def _configure(
+        self, stored: Any, request: gr.Request, event: gr.EventData
+    ) -> AsyncIterator[Updates]:
+        chosen = {name: getattr(event, name, None) for name in SETTINGS_NAMES}
+        async for updates in self._answer(stored, Exchange.configuring(chosen), request):
+            yield updates
+
     async def _again(self, stored: Any, request: gr.Request) -> AsyncIterator[Updates]:
+        async for updates in self._instead(stored, request, Exchange.again):
+            yield updates
+
+    async def _as_question(self, stored: Any, request: gr.Request) -> AsyncIterator[Updates]:
+        async for updates in self._instead(stored, request, Exchange.as_question):
+            yield updates
+
+    async def _instead(
+        self, stored: Any, request: gr.Request, anew: Callable[[Exchange], Exchange]
+    ) -> AsyncIterator[Updates]:
+        """Answer the last exchange once more, in its place."""
         session = Session.restore(stored)
         if session.exchanges:
-            exchange = session.exchanges.pop().again()
+            exchange = anew(session.exchanges.pop())
             async for updates in self._answer(session.model_dump(), exchange, request):
                 yield updates
 
@@ -304,6 +290,7 @@ class Page:
             session.language,
             history=session.history(self._history),
             options=exchange.options,
+            plain=exchange.plain,
         )
         exchange.request = asked.id
         async with aclosing(self._talk.answer(tab, asked)) as batches:

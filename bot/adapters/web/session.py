@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from bot.commands import find
+from bot.commands import SETTINGS, find
 from bot.messages import (
     Citation,
     Language,
@@ -17,6 +18,8 @@ from bot.messages import (
     Status,
     Turn,
 )
+
+SETTINGS_NAMES = [argument.name for argument in SETTINGS.arguments[1:]]
 
 KEPT = 50
 """Exchanges that a tab keeps."""
@@ -62,6 +65,13 @@ class Given(BaseModel):
     about: str = ""
 
 
+class Choices(BaseModel):
+    """A setting as a form shows it: how it is, and what it may be."""
+
+    value: str | list[str] | None
+    allowed: list[str]
+
+
 class Exchange(BaseModel):
     """A question and what has come of it so far."""
 
@@ -70,6 +80,10 @@ class Exchange(BaseModel):
     target: str
     """What the handler gets: the question, or the document to summarise."""
     options: dict[str, Any] = Field(default_factory=dict)
+    plain: bool = False
+    """Typed without a command: the bot chooses the skill."""
+    taken_for: str = ""
+    """The skill that was chosen, if it isn't a question's."""
     outcome: Literal["running", "answer", "refusal", "busy", "error", "stopped"] = "running"
     status: str = ""
     reading: list[Passage] = Field(default_factory=list)
@@ -83,6 +97,8 @@ class Exchange(BaseModel):
     thumb: Literal["", "up", "down"] = ""
     cases: list[str] = Field(default_factory=list)
     """Documents that may be named as right when it becomes a case; the first is none of them."""
+    choices: dict[str, Choices] = Field(default_factory=dict)
+    """The settings that were shown, to be changed in a form."""
     rated: str = ""
     """What the bot said to its rating."""
 
@@ -92,11 +108,18 @@ class Exchange(BaseModel):
         word, _, rest = typed.partition(" ")
         command = find(word[1:]) if word.startswith("/") else None
         if command is None:
-            return cls(question=typed, target=typed)
+            return cls(question=typed, target=typed, plain=True)
         text, options = command.typed(rest)
         if command.name == "help":
             options["prefix"] = "/"
         return cls(command=command.handler, question=typed, target=text, options=options)
+
+    @classmethod
+    def configuring(cls, chosen: Mapping[str, object]) -> Exchange:
+        """Return the exchange that changes settings as a form says."""
+        options = {name: str(chosen[name]) for name in SETTINGS_NAMES if chosen.get(name)}
+        line = " ".join(f"{name}={value}" for name, value in options.items())
+        return cls(command="settings", question=f"/settings {line}", target="", options=options)
 
     @property
     def answer(self) -> str:
@@ -122,7 +145,11 @@ class Exchange(BaseModel):
     def again(self) -> Exchange:
         """Return the same question, unanswered."""
         asked = {"command": self.command, "target": self.target, "options": self.options}
-        return Exchange(question=self.question, **asked)
+        return Exchange(question=self.question, plain=self.plain, **asked)
+
+    def as_question(self) -> Exchange:
+        """Return the same message, to be answered as a question."""
+        return Exchange(question=self.question, target=self.target)
 
     def apply(self, event: ReplyEvent) -> None:
         """Take in one event of the reply."""
@@ -135,6 +162,7 @@ class Exchange(BaseModel):
                 self._add(event)
             case Reply():
                 self.outcome = event.outcome
+                self.taken_for = event.taken_for or ""
                 if event.chunks:
                     self.sentences.clear()
                     for chunk in event.chunks:
@@ -143,6 +171,9 @@ class Exchange(BaseModel):
                     self.sentences.clear()
                     self.text = event.text
                 self._cite(event.citations or event.nearest)
+                if self.command == "settings" and isinstance(event.data, dict):
+                    shown = event.data["settings"].items()
+                    self.choices = {name: Choices.model_validate(each) for name, each in shown}
 
     def _add(self, chunk: ReplyChunk) -> None:
         numbers = [citation.number for citation in chunk.citations]

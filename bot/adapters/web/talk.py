@@ -38,6 +38,7 @@ def to_request(
     history: tuple[Turn, ...] = (),
     attachments: tuple[Attachment, ...] = (),
     options: Mapping[str, Any] | None = None,
+    plain: bool = False,
 ) -> Request:
     """Return the request of one thing that was done on the page; whoever it is sees `public`.
 
@@ -58,6 +59,7 @@ def to_request(
         attachments=attachments,
         history=history,
         options=options or {},
+        plain=plain,
     )
 
 
@@ -80,6 +82,7 @@ class Talk:
         history: tuple[Turn, ...] = (),
         attachments: tuple[Attachment, ...] = (),
         options: Mapping[str, Any] | None = None,
+        plain: bool = False,
     ) -> Request:
         """Return a new request of a tab."""
         return to_request(
@@ -92,6 +95,7 @@ class Talk:
             history=history,
             attachments=attachments,
             options=options,
+            plain=plain,
         )
 
     def answering(self, tab: str) -> bool:

@@ -10,8 +10,9 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bot.adapters.web.files import PREFIX
-from bot.adapters.web.session import Exchange, Passage, Session
+from bot.adapters.web.session import Choices, Exchange, Passage, Session
 from bot.adapters.web.text import PARTS, TEXT, count, say, size
+from bot.commands import SETTINGS
 from bot.messages import Language
 
 _SHOWN = 300
@@ -232,10 +233,46 @@ def _tools(language: Language, exchange: Exchange, last: bool) -> str:
     if not last or exchange.outcome == "running":
         return ""
     return (
+        f"{_form(language, exchange.choices) if exchange.choices else ''}"
+        f"{_as_question(language) if exchange.taken_for else ''}"
         f'<button type="button" data-action="regenerate">{say(language, "regenerate")}</button>'
         f'<button type="button" data-action="reset">{say(language, "clear")}</button>'
         f"{_rating(language, exchange) if exchange.ratable else ''}"
     )
+
+
+def _as_question(language: Language) -> str:
+    return f'<button type="button" data-action="question">{say(language, "as_question")}</button>'
+
+
+def _form(language: Language, choices: Mapping[str, Choices]) -> str:
+    """Return the settings as a form: a menu each; of the folders, several may be chosen."""
+    zh = language == "zh"
+    fields = ""
+    for argument in SETTINGS.arguments[1:]:
+        shown = choices.get(argument.name)
+        if shown is None:
+            continue
+        labels = {who: say(language, who) for who in ("anyone", "admins")}
+        labels |= {choice.value: choice.label[zh] for choice in argument.choices}
+        several = argument.name == "folders"
+        chosen = shown.value if isinstance(shown.value, list) else [shown.value]
+        values = [*shown.allowed]
+        values += [each for each in chosen if each and each not in values and not several]
+        options = "".join(
+            f'<option value="{escape(value)}"{" selected" if value in chosen else ""}>'
+            f"{escape(labels.get(value, value))}</option>"
+            for value in values
+        )
+        if several:
+            everything = " selected" if shown.value is None else ""
+            options = f'<option value="all"{everything}>{say(language, "all")}</option>{options}'
+        fields += (
+            f'<label><span>{escape(argument.label[zh])}</span><select name="{argument.name}"'
+            f"{' multiple' if several else ''}>{options}</select></label>"
+        )
+    save = f'<button data-action="configure">{say(language, "save")}</button>'
+    return f'<form class="settings">{fields}{save}</form>'
 
 
 def _rating(language: Language, exchange: Exchange) -> str:
