@@ -135,8 +135,8 @@ class Router:
         meaning = meant - self._mean
         meaning = meaning / max(float(np.linalg.norm(meaning)), 1e-9)
         said = marked(text)
-        told = [_MEANING * meaning, _WORDING * worded(said), _CUED * np.array(cued(said)), [1.0]]
-        return np.concatenate(told)
+        cues = np.array([*cued(said), 1 / _CUED])  # the last is the same for all
+        return np.concatenate([_MEANING * meaning, _WORDING * worded(said), _CUED * cues])
 
 
 def examples() -> dict[Intent, list[str]]:

@@ -17,7 +17,7 @@ from rag.audience import Audience
 
 log = logging.getLogger(__name__)
 
-_SURE = 0.5
+_SURE = 0.6
 """How likely another skill has to be: below, a message is a question."""
 _LINK = re.compile(r"https?://[^\s<>\"，。；）)]+")
 _SINCE = re.compile(
@@ -29,6 +29,11 @@ _SINCE = re.compile(
 _MISSED = re.compile(
     r"miss(?:ed)?\b|catch me up|caught up|up to (?:date|speed)|was i (?:gone|away)|been going on"
     r"|here (?:today|yesterday|since)|错过|我不在|没跟上|刚回来|聊了(?:些?什么|啥)",
+    re.IGNORECASE,
+)
+_KNOWN = re.compile(
+    r"\b(?:list|show|which|what|cancel|delete|remove|stop|move|change|snooze)\b.{0,40}\bremind"
+    r"|(?:取消|删|列|哪些|有什么|所有|我的|刚才|那个|关).{0,12}提醒|提醒.{0,8}(?:取消|删|列|改|推|关)",
     re.IGNORECASE,
 )
 _A_DAY = "1d"
@@ -97,6 +102,8 @@ class Routing:
                 if await asyncio.to_thread(self._has_tables, audience):
                     return replace(request, command="table")
             case "reminder":
+                if _KNOWN.search(text):  # what is there already is listed, to be cancelled there
+                    return replace(request, command="reminders", text="")
                 return replace(request, command="remind")
             case "small_talk":
                 return replace(request, command="small_talk")
@@ -106,7 +113,7 @@ class Routing:
         """Return what is to be summarised: documents, a page, the thread, or what was missed."""
         asked = replace(request, command="summarise")
         if links := _LINK.findall(text):
-            return replace(asked, text="\n".join(links))
+            return replace(asked, text="\n".join(link.rstrip(".,;:!?") for link in links))
         if names := await asyncio.to_thread(self._named, text, audience):
             return replace(asked, text="\n".join(names))
         around = request.around

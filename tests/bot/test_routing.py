@@ -140,6 +140,14 @@ async def test_a_skill_is_chosen_where_there_is_something_to_do_it_with(
         assert taken.text == SAID[intent]
 
 
+@pytest.mark.parametrize(
+    "text", ["cancel the one that reminds me on Monday", "把提醒大家的提醒取消"]
+)
+async def test_reminders_that_stand_are_listed(tmp_path: Path, text: str) -> None:
+    taken = await routed(Place(), tmp_path, text)
+    assert (taken.command, taken.text) == ("reminders", "")
+
+
 async def test_a_link_is_read_and_several_documents_are_compared(tmp_path: Path) -> None:
     taken = await routed(Place(), tmp_path, "sum up https://example.org/notes, please")
     assert taken.text == "https://example.org/notes"

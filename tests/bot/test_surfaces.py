@@ -152,13 +152,13 @@ async def _settings_and_redo(page: Page, chat: FakeChat) -> None:
     await expect(last.locator(".answer")).to_contain_text("plain → formal", timeout=30_000)
     chat.answer = SAYS
     await ask(page, PLAIN)
-    chat_prompts = chat.prompts
     await expect(last.locator(".answer")).to_contain_text(SAYS, timeout=30_000)
-    chat_prompts.clear()
+    chat.prompts.clear()
     await page.get_by_role("button", name="Answer as a question").click()
+    await expect(again := page.get_by_role("button", name="Answer as a question")).to_have_count(0)
     await expect(page.get_by_role("button", name="Regenerate")).to_be_visible(timeout=30_000)
-    await expect(page.get_by_role("button", name="Answer as a question")).to_have_count(0)
-    assert "Question:" in str(chat_prompts)
+    await expect(again).to_have_count(0)
+    assert "Question:" in str(chat.prompts)
 
 
 @pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")

@@ -172,6 +172,33 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]], ...] =
         ),
     ),
     (
+        "Plain messages",
+        "What is said to the bot without a command gets the skill that it asks for: a summary of "
+        "the document, page or thread that it names, or of what was missed in the channel; a table "
+        "question, where there is a sheet; a reminder; a word of small talk. In doubt it is a "
+        "question. What was taken for something else has a button *Answer as a question* on Slack, "
+        "Discord and the page; in a terminal, `/ask` is one. `answers.choose_skills: false` "
+        "switches this off. [bench](../bench/README.md) says how often it is right.",
+        (),
+    ),
+    (
+        "A channel's settings",
+        "Each channel, direct message and the page have settings of their own: the language of "
+        "answers, their tone, the chat model (of those under `channel_models` in config.yaml), the "
+        "watched folders that answer, and who may teach. `/glm settings` on Slack shows them, with "
+        "a form behind *Change…*; `/settings` on Discord and on the page does, with choices and a "
+        "form. `permissions.settings` says who may change them: admins, unless it says otherwise, "
+        "and anybody in a direct message of their own. `settings history` says who changed what "
+        "and when.",
+        (
+            ("", ("settings",)),
+            ("", ("settings", "tone", "friendly", "--channel", "slack:-:T0TEAM:C0GENERAL")),
+            ("", ("settings", "语言", "中文", "--channel", "slack:-:T0TEAM:C0GENERAL")),
+            ("", ("settings", "history", "--channel", "slack:-:T0TEAM:C0GENERAL")),
+            ("", ("settings", "model", "no-such-model")),
+        ),
+    ),
+    (
         "What the bot knows of itself",
         "Asked what it can do, which documents it knows or which model it is, in English or "
         "Chinese, it answers from what is so; the chat model isn't asked.",
