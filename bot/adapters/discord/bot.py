@@ -15,7 +15,7 @@ import aiohttp
 import discord
 
 from bot.adapters.delivery import Deliveries
-from bot.adapters.discord.access import Access, team_of
+from bot.adapters.discord.access import Access, reads_history, team_of
 from bot.adapters.discord.buttons import Buttons
 from bot.adapters.discord.commands import command_tree, sync_commands
 from bot.adapters.discord.requests import (
@@ -355,11 +355,7 @@ class DiscordBot(discord.AutoShardedClient):
             channel,
             await self.access.audience(channel, person.id),
             is_admin=self.access.is_admin(person),
-            reads_history=channel.guild is None
-            or (
-                isinstance(person, discord.Member)
-                and channel.permissions_for(person).read_message_history
-            ),
+            reads_history=reads_history(channel, person),
         )
 
     @property

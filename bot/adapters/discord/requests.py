@@ -28,7 +28,7 @@ class Place:
     follows_up: bool = False
     """What is said goes on with what the bot said here, and speaks to nobody else."""
     reads_history: bool = False
-    """Whoever says it may read what was said there before."""
+    """Whoever sees it may read what was said there before."""
     keeps_files: bool = True
     """Files that nobody has shown to the bot are learned without asking."""
 

@@ -134,7 +134,7 @@ def to_requests(
 def _around(event: Mapping[str, Any]) -> dict[str, str]:
     """Return what refers to what was said where a message stands."""
     channel = event["channel"]
-    around = {"channel": f"channel:{channel}", "title": f"#{channel}"}
+    around = {"channel": f"channel:{channel}", "title": "#channel"}
     if event.get("thread_ts"):
         around["thread"] = f"thread:{channel}/{event['thread_ts']}"
     return around
