@@ -32,9 +32,9 @@ def reads_history(channel: Any, person: discord.abc.User) -> bool:
     """Tell whether a person, and whoever sees a channel besides, may read what was said there."""
     if channel.guild is None:
         return True
-    if not isinstance(person, discord.Member):
-        return False
     place = channel.parent if isinstance(channel, discord.Thread) else channel
+    if place is None or not isinstance(person, discord.Member):
+        return False
     denied = (each.read_message_history is False for each in place.overwrites.values())
     everyone = channel.guild.default_role.permissions.read_message_history
     return everyone and not any(denied) and channel.permissions_for(person).read_message_history
