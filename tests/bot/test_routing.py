@@ -141,7 +141,7 @@ async def test_a_skill_is_chosen_where_there_is_something_to_do_it_with(
 
 
 @pytest.mark.parametrize(
-    "text", ["cancel the one that reminds me on Monday", "把提醒大家的提醒取消"]
+    "text", ["cancel: remind me on Monday", "把提醒大家的提醒取消"]
 )
 async def test_reminders_that_stand_are_listed(tmp_path: Path, text: str) -> None:
     taken = await routed(Place(), tmp_path, text)
