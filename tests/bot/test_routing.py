@@ -140,9 +140,7 @@ async def test_a_skill_is_chosen_where_there_is_something_to_do_it_with(
         assert taken.text == SAID[intent]
 
 
-@pytest.mark.parametrize(
-    "text", ["cancel: remind me on Monday", "把提醒大家的提醒取消"]
-)
+@pytest.mark.parametrize("text", ["cancel: remind me on Monday", "把提醒大家的提醒取消"])
 async def test_reminders_that_stand_are_listed(tmp_path: Path, text: str) -> None:
     taken = await routed(Place(), tmp_path, text)
     assert (taken.command, taken.text) == ("reminders", "")
