@@ -162,8 +162,18 @@ def is_zone(name: str) -> bool:
 
 def timetable(pieces: Pieces, now: datetime, zone: str) -> Timetable:
     """Return the exact times that are meant, in a zone unless another is said; raise `Unclear`."""
+    try:
+        return _timetable(pieces, now, zone)
+    except OverflowError:  # at the ends of the calendar
+        raise Unclear("when_which_day") from None
+
+
+def _timetable(pieces: Pieces, now: datetime, zone: str) -> Timetable:
     if pieces.zone:
         zone = pieces.zone
+    hour, minute, _ = pieces.clock or (0, 0, True)
+    if hour > 23 or minute > 59:
+        raise Unclear("when_no_time", given=f"{hour}:{minute:02}")
     if not is_zone(zone):
         raise Unclear("when_no_zone", given=zone)
     here = now.astimezone(ZoneInfo(zone))
@@ -308,8 +318,6 @@ def _at(day: date | None, pieces: Pieces, here: datetime, zone: str) -> datetime
 def _clock(clock: tuple[int, int, bool] | None, part: Part) -> time:
     """Return a time of day; bare hours from 7 to 12 are those before noon."""
     hour, minute, sure = clock or (0, 0, True)
-    if hour > 23 or minute > 59:
-        raise Unclear("when_no_time", given=f"{hour}:{minute:02}")
     if part and hour <= 12:
         hour = _in_part(hour, minute, part)
     elif not sure and hour < 7:

@@ -346,7 +346,7 @@ def _slashes(found: Match, pieces: Pieces) -> None:
 
 
 @_piece(
-    r"(?P<at>(?:at|@)\s*)?(?P<h>\d{1,2})(?::(?P<m>[0-5]\d))?(?:\s*(?P<ap>[ap])\.?m\.?"
+    r"(?P<at>(?:at|@)\s*)?(?P<h>\d{1,2})(?::(?P<m>[0-5]\d))?(?!:\d)(?:\s*(?P<ap>[ap])\.?m\.?"
     r"|\s*(?P<oclock>o['’]?clock))?(?(at)|(?:(?<=[mMkK.])|(?<=:\d\d)))"
     rf"|at\s+(?P<word>{'|'.join(_ENGLISH[1:13])})(?:\s+o['’]?clock)?"
 )
