@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 
-from rag.language import simplified
+from rag.language import HAN, simplified
 
 Day = tuple[int, ...]
 """A year, a year and month, or a whole date."""
@@ -61,6 +61,17 @@ _BEGINS = re.compile(
 )
 _BEGINS_AFTER = re.compile(r"\s*[年月日号]?\s*(?:起|开始|正式)*(?:施行|生效|执行|实施|实行)")
 _APART = re.compile(r"[\W_]+")
+_STOP = re.compile(r"[。!?;:\n]|\.(?=\s|$)")
+_IS_HAN = re.compile(f"[{HAN}]")
+# A sentence of this width, where a Han character counts as two, says what a document is: "Rules of
+# 1 March 2024." In longer ones a date is mostly of something that happened.
+_WIDEST = 60
+# Or these stand beside the date.
+_SAID_BEFORE = re.compile(
+    r"(?:updated|revised|amended|issued|approved|published|adopted|decided|dated|last changed"
+    r"|(?:更新|修订|发布|批准|印发|通过|公布|修改|制定)(?:日期|时间|于|在)?)\W*(?:on|in|of|at)?\W*$"
+)
+_SAID_AFTER = re.compile(r"\s*[年月日号]?\s*(?:更新|修订|发布|批准|印发|通过|公布|修改|制定)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +109,9 @@ class Edition:
 def edition_of(name: str, beginning: str) -> Edition:
     """Return what a document's name and its first lines say about its date and version."""
     bare, text = _plain(name.rpartition("/")[2].rpartition(".")[0] or name), _plain(beginning)
-    dates = [day for day, _ in _dates(text)] + [day for day, _ in _dates(bare)]
-    begins = next((day for day, begins in _dates(text) if begins), None)
+    told = list(_dates(text))
+    dates = [found.day for found in told if found.of_itself] + [each.day for each in _dates(bare)]
+    begins = next((found.day for found in told if found.begins), None)
     # The exact date is more often in the text, a year alone more often in the name.
     day = max(dates, key=len, default=None)
     versions = [*_VERSION.finditer(bare), *_VERSION.finditer(text)]
@@ -116,8 +128,17 @@ def _plain(text: str) -> str:
     return simplified(unicodedata.normalize("NFKC", text)).casefold()
 
 
-def _dates(text: str) -> Iterator[tuple[Day, bool]]:
-    """Yield the dates of a text in order, and whether each is said to be when it takes effect."""
+@dataclass(frozen=True, slots=True)
+class _Dated:
+    day: Day
+    begins: bool
+    """It is when the document takes effect."""
+    of_itself: bool
+    """It is a date of the document, and not of what it tells."""
+
+
+def _dates(text: str) -> Iterator[_Dated]:
+    """Yield the dates of a text in order."""
     for found in _DATE.finditer(text):
         year, month, day = (
             next((found[f"{part}{n}"] for n in range(1, 5) if _has(found, f"{part}{n}")), None)
@@ -129,8 +150,21 @@ def _dates(text: str) -> Iterator[tuple[Day, bool]]:
             parts.append(int(month) if month.isdigit() else _month(month))
             if day:
                 parts.append(int(day))
-        begins = _BEGINS.search(text, 0, found.start()) or _BEGINS_AFTER.match(text, found.end())
-        yield tuple(parts), bool(begins)
+        start, end = found.span()
+        begins = bool(_BEGINS.search(text, 0, start) or _BEGINS_AFTER.match(text, end))
+        said = _SAID_BEFORE.search(text, 0, start) or _SAID_AFTER.match(text, end)
+        of_itself = begins or bool(said) or _width(_sentence(text, start, end)) <= _WIDEST
+        yield _Dated(tuple(parts), begins, of_itself)
+
+
+def _sentence(text: str, start: int, end: int) -> str:
+    before = max((stop.end() for stop in _STOP.finditer(text, 0, start)), default=0)
+    after = _STOP.search(text, end)
+    return text[before : after.start() if after else len(text)].strip()
+
+
+def _width(text: str) -> int:
+    return len(text) + len(_IS_HAN.findall(text))
 
 
 def _has(found: re.Match[str], group: str) -> bool:

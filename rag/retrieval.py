@@ -301,7 +301,7 @@ class Retriever:
         audience: Audience,
         count: int,
     ) -> tuple[list[Hit], list[Hit]]:
-        """Put what was replaced behind the rest of the best, and tell which of these disagree.
+        """Put what was replaced behind what replaces it, and tell which of the best disagree.
 
         The best scores stay where they are: they go to those that come first now.
         """
@@ -316,17 +316,16 @@ class Retriever:
             return {word: rarity(min(frequencies.get(word, 0), count), count) for word in words}
 
         agreement = Agreement(rare, self._today())
-        replaced = {
-            at
-            for at, old in enumerate(said)
-            if any(agreement.replaces(new, old) for new in said if new is not old)
-        }
-        left = [at for at in range(len(said)) if at not in replaced]
+        newer = [
+            {at for at, new in enumerate(said) if new is not old and agreement.replaces(new, old)}
+            for old in said
+        ]
+        left = [at for at in range(len(said)) if not newer[at]]
         first, *rest = left or [0]
         against = [at for at in rest if agreement.contradicts(said[first], said[at])]
-        order = [*left, *sorted(replaced)]
+        order = _newer_first(newer)
         moved = {
-            at: Hit(compared[at].passage, compared[place].score, at in replaced)
+            at: Hit(compared[at].passage, compared[place].score, bool(newer[at]))
             for place, at in enumerate(order)
         }
         disagreeing = [moved[first], *(moved[at] for at in against)] if against else []
@@ -393,6 +392,17 @@ def _statement(passage: Passage, rarities: Mapping[int, float], titles: Titles) 
     return statement(
         identity, _read(passage), titles.terms_of(identity), titles.edition_of(identity), rarities
     )
+
+
+def _newer_first(newer: Sequence[Collection[int]]) -> list[int]:
+    """Return places in their order, but each behind one that is newer than it, if there is any."""
+    order: list[int] = []
+    waiting = list(range(len(newer)))
+    while waiting:
+        free = (at for at in waiting if not newer[at] or not set(order).isdisjoint(newer[at]))
+        order.append(next(free, waiting[0]))
+        waiting.remove(order[-1])
+    return order
 
 
 def _to_the_letter(
