@@ -49,7 +49,7 @@ def told(half: str, embed: dict[str, npt.NDArray[np.float64]], folder: Path) -> 
     asked = [text for text, _, _ in messages(half)]
     routers = []
     for tenth in range(TENTHS) if half == "tuning" else (-1,):
-        router = Router(lambda text: embed[text].tolist(), split(known, tenth))
+        router = Router(lambda texts: [embed[text].tolist() for text in texts], split(known, tenth))
         router.learn(folder / f"{tenth}.npz", "bench")
         routers.append(router)
     place = {text: at % TENTHS for texts in known.values() for at, text in enumerate(texts)}
@@ -64,7 +64,8 @@ def report(half: str, folder: Path) -> str:
     try:
         texts = [text for texts in examples().values() for text in texts]
         texts += [text for text, _, _ in messages(half)]
-        embed = {text: np.asarray(model.embed_query(text), np.float64) for text in texts}
+        vectors = np.array(model.embed_queries(texts), np.float64)
+        embed = dict(zip(texts, vectors, strict=True))
     finally:
         model.close()
     began = time.perf_counter()

@@ -184,7 +184,7 @@ class App:
         self.tables = self._table_questions()
         self.library.followers.append(self.tables.use)
         self.routing = Routing(
-            Router(lambda text: self.library.model.embed_query(text), examples()),
+            Router(lambda texts: self.library.model.embed_queries(texts), examples()),
             settings.data / "router.npz",
             key=lambda: self.library.model.key,
             named=self._named,

@@ -30,7 +30,7 @@ Intent = Literal["question", "summary", "table", "reminder", "small_talk"]
 INTENTS: tuple[Intent, ...] = ("question", "summary", "table", "reminder", "small_talk")
 
 _Matrix = npt.NDArray[np.float64]
-Embed = Callable[[str], Sequence[float]]
+Embed = Callable[[list[str]], Sequence[Sequence[float]]]
 
 _VERSION = 1
 """Of `wording`: what was learned with another one is learned again."""
@@ -92,7 +92,7 @@ def worded(said: str) -> _Matrix:
 
 
 class Router:
-    """Tells the intent of a message; `embed` returns the meaning of a text as a question."""
+    """Tells the intent of a message; `embed` returns what texts mean as questions."""
 
     def __init__(self, embed: Embed, examples: Mapping[Intent, Sequence[str]]) -> None:
         self._embed = embed
@@ -119,14 +119,14 @@ class Router:
     def _learn(self) -> None:
         texts = [text for intent in INTENTS for text in self._examples[intent]]
         truth = np.repeat(range(len(INTENTS)), [len(self._examples[each]) for each in INTENTS])
-        meant = np.array([self._embed(text) for text in texts], np.float64)
+        meant = np.array(self._embed(texts), np.float64)
         self._mean = meant.mean(axis=0)
         rows = np.stack([self._row(*each) for each in zip(meant, texts, strict=True)])
         self._weights = fitted(rows, truth)
 
     def tell(self, text: str) -> dict[Intent, float]:
         """Return how likely each intent is, the likeliest first; blocking."""
-        row = self._row(np.asarray(self._embed(text), np.float64), text)
+        row = self._row(np.asarray(self._embed([text])[0], np.float64), text)
         shares = softmax(row[None] @ self._weights)[0]
         order = np.argsort(-shares)
         return {INTENTS[at]: float(shares[at]) for at in order}

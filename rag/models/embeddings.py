@@ -38,6 +38,10 @@ class EmbeddingModel(Embeddings):
     def count_tokens(self, text: str) -> int:
         """Return how many tokens it makes of a text, without its marks."""
 
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """Return the unit vector of each question, as `embed_query` does one by one."""
+        return [self.embed_query(text) for text in texts]
+
     def close(self) -> None:
         """Free what `load` took."""
 
@@ -186,7 +190,12 @@ class SentenceTransformerEmbeddings(EmbeddingModel):
 
     def embed_query(self, text: str) -> list[float]:
         """Return the unit vector of a question."""
-        return list(map(float, self._encode(self._loaded().encode_query, [text])[0]))
+        return self.embed_queries([text])[0]
+
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """Return the unit vector of each question."""
+        vectors = self._encode(self._loaded().encode_query, texts)
+        return [list(map(float, vector)) for vector in vectors]
 
     def _encode(self, encode: Any, texts: list[str]) -> np.ndarray:
         with self._lock:

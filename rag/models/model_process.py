@@ -163,6 +163,11 @@ class EmbeddingProcess(EmbeddingModel):
         vector: list[float] = self._process.call("embed_query", text)
         return vector
 
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """Return the unit vector of each question."""
+        vectors: list[list[float]] = self._process.call("embed_queries", texts)
+        return vectors
+
 
 class RerankerProcess:
     """A cross-encoder in a process of its own; `make` as in `ModelProcess`."""

@@ -77,13 +77,20 @@ class ServerEmbeddings(EmbeddingModel):
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         """Return a unit vector for each passage."""
-        parts = [texts[at : at + self._batch_size] for at in range(0, len(texts), self._batch_size)]
-        vectors = [self._embed([self._passage + text for text in part]) for part in parts]
-        return [list(map(float, vector)) for part in vectors for vector in part]
+        return self._embed_all(self._passage, texts)
 
     def embed_query(self, text: str) -> list[float]:
         """Return the unit vector of a question."""
-        return list(map(float, self._embed([self._query + text])[0]))
+        return self.embed_queries([text])[0]
+
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """Return the unit vector of each question."""
+        return self._embed_all(self._query, texts)
+
+    def _embed_all(self, prefix: str, texts: list[str]) -> list[list[float]]:
+        parts = [texts[at : at + self._batch_size] for at in range(0, len(texts), self._batch_size)]
+        vectors = [self._embed([prefix + text for text in part]) for part in parts]
+        return [list(map(float, vector)) for part in vectors for vector in part]
 
     def _embed(self, texts: Sequence[str]) -> np.ndarray:
         # Servers refuse an empty text; a space has a vector.

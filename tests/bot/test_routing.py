@@ -33,9 +33,9 @@ SAID: dict[Intent, str] = {
 }
 
 
-def meaningless(text: str) -> Sequence[float]:
+def meaningless(texts: list[str]) -> Sequence[Sequence[float]]:
     """Embed nothing: wording alone decides."""
-    return [0.0, 0.0]
+    return [[0.0, 0.0] for _ in texts]
 
 
 @dataclass
@@ -73,9 +73,9 @@ async def routed(place: Place, folder: Path, text: str, **more: Any) -> Request:
 def test_what_was_learned_is_kept_for_the_same_examples(tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def meaning(text: str) -> Sequence[float]:
-        asked.append(text)
-        return [1.0, float(len(text))]
+    def meaning(texts: list[str]) -> Sequence[Sequence[float]]:
+        asked.extend(texts)
+        return [[1.0, float(len(text))] for text in texts]
 
     kept = tmp_path / "router.npz"
     first = Router(meaning, TAUGHT)

@@ -139,7 +139,8 @@ class Bot:
         shutil.copy(ROOT / "config.yaml", self._config)
         watched = {"path": "watched", "scope": "public", "schedule": "every 1 second"}
         # A machine that does other things besides needs longer to begin.
-        slow = {"answers": {"first_token_seconds": PATIENCE}}
+        # And what every message wants is learned once, in test_routing.py, and not by each bot.
+        slow = {"answers": {"first_token_seconds": PATIENCE, "choose_skills": False}}
         one = {"qwen2.5-coder-1.5b": {"provider": "embedded", "threads": 1}}
         places = {"folders": [watched], "web": {"port": self.port}, "models": one}
         self.set(**{**places, **slow, **changes})

@@ -65,6 +65,7 @@ async def team(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Team]:
             },
             web={"enabled": False},
             discord={"message_content": True},
+            answers={"first_token_seconds": PATIENCE, "choose_skills": True},
         )
         (bot.watched / "pier.md").write_text(PIER, encoding="utf-8")
         await asyncio.to_thread(bot.start)

@@ -48,7 +48,7 @@ async def test_messages_that_it_has_not_seen_get_their_intent(
         intent: [text for text in texts if text not in wanted][::EVERY]
         for intent, texts in examples().items()
     }
-    router = Router(model.embed_query, known)
+    router = Router(model.embed_queries, known)
     await asyncio.to_thread(router.learn, tmp_path / "router.npz", model.key)
     asked = list(wanted.items())[::EVERY]
     right = [next(iter(router.tell(text))) == intent for text, intent in asked]
