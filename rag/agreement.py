@@ -18,6 +18,7 @@ _ALIKE = 0.4
 _VERY_ALIKE = 0.5
 # Of the question's weight, what the newer one has to say to stand for the older one.
 _SAYS_AS_MUCH = 0.8
+_DIGIT = re.compile(r"\d")
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*|[一二三四五六七八九十百千两]+(?=[个個天年月日周次元人])")
 
 
@@ -86,15 +87,17 @@ def statement(
     rarities: Mapping[int, float],
 ) -> Statement:
     """Return what a passage says about a question, whose terms have these rarities."""
+    asked = frozenset(rarities)
     best: frozenset[int] = frozenset()
     sentence, most = "", -1.0
-    everything: set[int] = set(title)
+    shared = set(title & asked)
     for said, found, words in _sentences(text):
-        everything |= found
-        weight = sum(rarities[term] for term in words & rarities.keys())
+        here = found & asked
+        shared |= here
+        weight = sum(rarities[term] for term in here & words)
         if weight > most:
             best, sentence, most = words, said, weight
-    covered = sum(rarities[term] for term in everything & rarities.keys())
+    covered = sum(rarities[term] for term in shared)
     return Statement(document_id, edition, best, frozenset(_NUMBER.findall(sentence)), covered)
 
 
@@ -105,7 +108,7 @@ def _sentences(text: str) -> tuple[tuple[str, frozenset[int], frozenset[int]], .
     for start, end in sentence_spans(text):
         said = text[start:end]
         everything = frozenset(term_ids(said))
-        digits = terms(said) if any(map(str.isdigit, said)) else []
+        digits = terms(said) if _DIGIT.search(said) else []
         numbers = [term_id(term) for term in digits if term.isdigit()]
         found.append((said, everything, everything.difference(numbers)))
     return tuple(found)

@@ -284,7 +284,8 @@ class Retriever:
             texts = ((passage.row_id, _read(passage)) for passage in rest)
             scored = zip(rest, self._scores.of(texts, rarities), strict=True)
             known |= {passage.row_id: float(score) for passage, score in scored}
-        titled = [titles.terms_of(passage.document_id) & rarities.keys() for passage in passages]
+        asked = frozenset(rarities)
+        titled = [titles.terms_of(passage.document_id) & asked for passage in passages]
         return np.array(
             [
                 known.get(passage.row_id, 0.0) + _TITLE_WEIGHT * sum(rarities[t] for t in shared)
