@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rag.models.manifest import default_cache, load_manifest, locate
-from tests.e2e.bot import ROOT, Bot
+from tests.e2e.bot import PATIENCE, ROOT, Bot
 
 MODELS = ("qwen2.5-coder-1.5b", "multilingual-e5-small")
 HERE = Path(__file__).parent
@@ -31,6 +31,7 @@ def bot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bot]:
         tmp_path_factory.mktemp("bot"),
         knowledge=ROOT / "knowledge",
         limits={"waiting_questions": 1},
+        answers={"first_token_seconds": PATIENCE, "choose_skills": True},
     )
     bot.start()
     assert bot.process is not None
