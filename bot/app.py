@@ -72,7 +72,7 @@ from rag.author import AnswerLimits, Author
 from rag.calibration import CALIBRATION, Calibration
 from rag.calibration import read as read_calibration
 from rag.drafts import Drafts
-from rag.errors import DocumentError, StoreUnavailable
+from rag.errors import DocumentError, StoreUnavailable, TeamglmError
 from rag.extraction import Extraction
 from rag.fetch import Fetcher
 from rag.ingest.blobs import Blobs
@@ -328,7 +328,10 @@ class App:
         """Learn what plain messages want, once the embedding model is open."""
         if self.settings.answers.choose_skills:
             await self.knowledge.opened()
-            await self.routing.ready()
+            try:
+                await self.routing.ready()
+            except TeamglmError as error:
+                log.warning("what plain messages want isn't learned: %s", error)
 
     async def read_folders(self) -> None:
         """Read the watched folders at start, on schedule and when they change, until cancelled."""

@@ -31,6 +31,10 @@ class HashEmbeddings(Embeddings):
         self.embedded.extend(texts)
         return [self.embed_query(text) for text in texts]
 
+    def embed_queries(self, texts: list[str]) -> list[list[float]]:
+        """Embed questions."""
+        return [self.embed_query(text) for text in texts]
+
     def embed_query(self, text: str) -> list[float]:
         """Embed a question."""
         vector = np.full(self.dimension, 1e-3)
