@@ -234,6 +234,7 @@ def test_p2_libraries_and_hooks(
         monkeypatch.setattr(module, name, getattr(module, name))
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     monkeypatch.setattr(logging, "raiseExceptions", True)
+    logging.captureWarnings(capture=False)  # a command line that ran here before may have begun it
     install(running=True, stream=io.StringIO())
     for logger in ("bot", "rag"):
         logging.getLogger(logger).setLevel(logging.DEBUG)
