@@ -59,7 +59,7 @@ class Bot:
             },
             "data": "data",
             "folders": [{"path": "watched", "schedule": "every 1 hour"}],
-            "answers": {"refuse_below": 0},
+            "answers": {"refuse_below": 0, "choose_skills": False},  # embeddings that mean nothing
             "web": {"enabled": False},
         }
         for key, value in changes.items():
