@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -197,10 +198,9 @@ class DiscordDouble:
             left = end - time.monotonic()
             calls = [f"{call.method} {call.path} {call.status}" for call in self.rest.calls[-12:]]
             assert left > 0, f"it never happened, but: {calls} {self.rest.wrong}"
-            try:
-                await asyncio.wait_for(self._change.wait(), min(left, 0.5))
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):  # `asyncio.wait_for` may swallow a cancellation
+                async with asyncio.timeout(min(left, 0.5)):
+                    await self._change.wait()
         return result
 
     async def connected(self) -> None:

@@ -233,13 +233,11 @@ class SlackDouble(People):
 
     async def until(self, happened: Callable[[], object], patience: float | None = None) -> None:
         """Wait until something is so; raise `TimeoutError` with what the double saw."""
-
-        async def wait() -> None:
-            async with self._changed:
-                await self._changed.wait_for(lambda: bool(happened()))
-
         try:
-            await asyncio.wait_for(wait(), self._patience if patience is None else patience)
+            # `asyncio.wait_for` may swallow a cancellation, and an endless loop would go on.
+            async with asyncio.timeout(self._patience if patience is None else patience):
+                async with self._changed:
+                    await self._changed.wait_for(lambda: bool(happened()))
         except TimeoutError:
             raise TimeoutError(
                 f"never happened; the bot's last calls were {self._seen()}"
