@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cache, lru_cache
@@ -34,6 +34,17 @@ class Statement:
     """How much of the question's weight the passage and its title have."""
 
 
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What counts of statements; each is named by its place among them."""
+
+    order: Sequence[int]
+    """All of them; what is replaced stands right behind what replaces it."""
+    replaced: Collection[int]
+    disagreeing: Sequence[int]
+    """Those that give different answers, where nothing says which of them counts."""
+
+
 class Agreement:
     """Compares statements about one question, made on one day.
 
@@ -44,6 +55,17 @@ class Agreement:
     def __init__(self, rarities: Callable[[], Mapping[int, float]], today: date) -> None:
         self._rarities = cache(rarities)
         self._today = today
+
+    def settle(self, said: Sequence[Statement]) -> Settlement:
+        """Return which of the statements count, the best of which come first."""
+        newer = [
+            {at for at, new in enumerate(said) if new is not old and self.replaces(new, old)}
+            for old in said
+        ]
+        first, *rest = [at for at in range(len(said)) if not newer[at]] or [0]
+        against = [at for at in rest if self.contradicts(said[first], said[at])]
+        replaced = {at for at, others in enumerate(newer) if others}
+        return Settlement(_newer_first(newer), replaced, [first, *against] if against else [])
 
     def replaces(self, new: Statement, old: Statement) -> bool:
         """Tell whether the new one is what counts where the old one says something else."""
@@ -77,6 +99,17 @@ class Agreement:
     def _weight(self, words: frozenset[int]) -> float:
         rarities = self._rarities()
         return sum(rarities.get(word, 0.0) for word in words)
+
+
+def _newer_first(newer: Sequence[Collection[int]]) -> list[int]:
+    """Return places in their order, but each behind one that is newer than it, if there is any."""
+    order: list[int] = []
+    waiting = list(range(len(newer)))
+    while waiting:
+        free = (at for at in waiting if not newer[at] or not set(order).isdisjoint(newer[at]))
+        order.append(next(free, waiting[0]))
+        waiting.remove(order[-1])
+    return order
 
 
 def statement(

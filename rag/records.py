@@ -71,6 +71,10 @@ class Passage:
     language: Language
 
 
+Candidate = tuple[Passage, npt.NDArray[np.float32] | None]
+"""A passage and its vector, if this embedder has made one."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """How a document begins, which tells its title, its date and its version."""
@@ -242,9 +246,9 @@ class Records:
 
     def candidates(
         self, row_ids: Sequence[str], audience: Audience, embedder: str
-    ) -> dict[str, tuple[Passage, npt.NDArray[np.float32] | None]]:
+    ) -> dict[str, Candidate]:
         """Return those of the rows that are live and visible, with their vectors, by row id."""
-        found: dict[str, tuple[Passage, npt.NDArray[np.float32] | None]] = {}
+        found: dict[str, Candidate] = {}
         with self._reading.connect() as connection:
             for batch in batches(row_ids):
                 asked = {"rows": batch, "embedder": embedder}

@@ -19,7 +19,7 @@ from rag.gate import ACROSS_LANGUAGES, SAME_LANGUAGE, signals
 from rag.keywords import MAX_WEIGHT, Scores, query_weights, rarity, term_ids
 from rag.language import LANGUAGES, Language, chinese_share, language_of
 from rag.literals import LITERAL, literal_scores, literals
-from rag.records import Passage, Records, embedded_text
+from rag.records import Candidate, Passage, Records, embedded_text
 from rag.store import PassageIndex
 from rag.titles import Titles
 
@@ -36,6 +36,8 @@ _BACKGROUND = 256
 # With fewer passages there is nothing to compare with.
 _FEWEST = 8
 _KEPT_AUDIENCES = 32
+# Passages of each of them, with their vectors: some three kilobytes each.
+_KEPT_PASSAGES = 1000
 _ATTEMPTS = 5
 # So many of the best a reranker reads again: more gain little and take long.
 _RERANKED = 20
@@ -112,6 +114,7 @@ class Retriever:
         """Ids of documents to leave out: what is found when they aren't there."""
         self._backgrounds = _Remembered[npt.NDArray[np.float32]]()
         self._titles = _Remembered[Titles]()
+        self._rows = _Remembered[dict[str, Candidate]]()
         self._scores = Scores()
 
     def use(self, index: PassageIndex, embeddings: Embeddings, embedder_key: str) -> None:
@@ -225,8 +228,8 @@ class Retriever:
                 )
                 for each in asked
             ]
-            rows = {row for scores in (*near, *worded) for row in scores}
-            found = self._records.candidates(sorted(rows), audience, self._embedder_key)
+            rows = frozenset().union(*near, *worded)
+            found = self._live(rows, audience, generation)
             # What another search found is compared here, so that all scores are exact.
             for row, (_, stored) in found.items():
                 for cosines, each in zip(near, asked, strict=True):
@@ -249,6 +252,19 @@ class Retriever:
             [np.array([cosines[row] for row in live], np.float64) for cosines in near],
             worded,
         )
+
+    def _live(
+        self, rows: Collection[str], audience: Audience, generation: int
+    ) -> dict[str, Candidate]:
+        """Return those of the rows that are live and visible, of the generation or a later one."""
+        embedder = self._embedder_key
+        kept = self._rows.get(audience, (embedder, generation), dict)
+        found = {row: known for row in sorted(rows) if (known := kept.get(row))}
+        read = self._records.candidates(sorted(rows - found.keys()), audience, embedder)
+        if len(kept) + len(read) > _KEPT_PASSAGES:
+            kept.clear()
+        kept.update(read)
+        return found | read
 
     def _near(
         self,
@@ -317,20 +333,12 @@ class Retriever:
             return {word: rarity(min(frequencies.get(word, 0), count), count) for word in words}
 
         agreement = Agreement(rare, self._today())
-        newer = [
-            {at for at, new in enumerate(said) if new is not old and agreement.replaces(new, old)}
-            for old in said
-        ]
-        left = [at for at in range(len(said)) if not newer[at]]
-        first, *rest = left or [0]
-        against = [at for at in rest if agreement.contradicts(said[first], said[at])]
-        order = _newer_first(newer)
+        settled = agreement.settle(said)
         moved = {
-            at: Hit(compared[at].passage, compared[place].score, bool(newer[at]))
-            for place, at in enumerate(order)
+            at: Hit(compared[at].passage, compared[place].score, at in settled.replaced)
+            for place, at in enumerate(settled.order)
         }
-        disagreeing = [moved[first], *(moved[at] for at in against)] if against else []
-        return [*moved.values(), *hits[_COMPARED:]], disagreeing
+        return [*moved.values(), *hits[_COMPARED:]], [moved[at] for at in settled.disagreeing]
 
     def _background(
         self, audience: Audience, language: Language, generation: int
@@ -393,17 +401,6 @@ def _statement(passage: Passage, rarities: Mapping[int, float], titles: Titles) 
     return statement(
         identity, _read(passage), titles.terms_of(identity), titles.edition_of(identity), rarities
     )
-
-
-def _newer_first(newer: Sequence[Collection[int]]) -> list[int]:
-    """Return places in their order, but each behind one that is newer than it, if there is any."""
-    order: list[int] = []
-    waiting = list(range(len(newer)))
-    while waiting:
-        free = (at for at in waiting if not newer[at] or not set(order).isdisjoint(newer[at]))
-        order.append(next(free, waiting[0]))
-        waiting.remove(order[-1])
-    return order
 
 
 def _to_the_letter(
