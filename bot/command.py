@@ -93,6 +93,11 @@ class Command:
         return argument.required and not (instead and argument is self.arguments[0])
 
     @property
+    def reads(self) -> bool:
+        """Tell whether it reads what is named, sent or linked: a thread will do too."""
+        return any(argument.kind == "file" for argument in self.arguments)
+
+    @property
     def looks_back(self) -> bool:
         """Tell whether what was said in the channel comes along."""
         return any(argument.kind == "since" for argument in self.arguments)

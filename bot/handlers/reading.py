@@ -10,9 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bot.handlers.naming import document_name
+from bot.handlers.naming import document_name, title_name
 from bot.handlers.seeing import audience_of
 from bot.messages import Attachment, Download, Request
+from bot.transcript import by_message, is_transcript
 from rag.fetch import is_address, page_name
 from rag.ingest.pages import Page, Pages
 from rag.records import DocumentUnknown, Passage, Records
@@ -61,10 +62,14 @@ class Reading:
         return [await self._named(request, name) for name in names]
 
     async def attached(self, request: Request, attachment: Attachment) -> Text:
-        """Return what an attachment says."""
-        name = document_name(attachment.name)
+        """Return what an attachment says; of what people said, a passage is of one message."""
+        said = is_transcript(attachment.reference)
+        name = title_name(attachment.name, "#") if said else document_name(attachment.name)
         async with self.fetched(request, attachment) as file:
-            return Text(name, await asyncio.to_thread(self._read, file, name))
+            passages = await asyncio.to_thread(self._read, file, "thread.txt" if said else name)
+        if said:
+            passages = [replace(each, document=name) for each in by_message(passages)]
+        return Text(name, passages)
 
     @asynccontextmanager
     async def fetched(self, request: Request, attachment: Attachment) -> AsyncIterator[Path]:

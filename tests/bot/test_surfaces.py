@@ -4,6 +4,7 @@ with a scripted model."""
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -141,6 +142,39 @@ async def test_on_discord(everywhere: Everywhere, skill: Skill) -> None:
         return message is not None and says(skill) in message.content
 
     await discord.until(answered)
+
+
+FOUND = json.dumps({"company": "Paper Heron Ltd", "price": "4000 euros"})
+
+
+async def test_values_of_a_thread_that_is_named_on_slack(everywhere: Everywhere) -> None:
+    slack, everywhere.chat.answer = everywhere.slack, FOUND
+    slack.people["U0BEN"] = {"real_name": "Ben"}
+    root = await slack.say("Paper Heron Ltd repairs the pier.")
+    await slack.say("For how much?", thread_ts=root)
+    reply = await slack.say("They want 4000 euros for it.", thread_ts=root, user="U0BEN")
+    link = f"https://team.slack.com/archives/C0GENERAL/p{reply.replace('.', '')}"
+    named = f"<{link}?thread_ts={root}&amp;cid=C0GENERAL>"
+    posted = len(slack.messages)
+    await slack.command("/glm", f'extract {named} fields="company, price"')
+    await slack.until(lambda: any("Sources" in m.markdown for m in slack.messages[posted:]))
+    (told,) = (m.markdown for m in slack.messages[posted:])
+    assert "Ben, 2023-11-" in told.split("[2]")[-1]
+    assert "They want 4000 euros" in told
+
+
+async def test_values_of_the_thread_around_on_discord(everywhere: Everywhere) -> None:
+    discord, everywhere.chat.answer = everywhere.discord, FOUND
+    thread = discord.person.start_thread(discord.channel, "The pier")
+    discord.person.say(thread, "Paper Heron Ltd repairs the pier.")
+    discord.add_person("ben").say(thread, "They want 4000 euros for it.")
+    asked = discord.person.slash(thread, "extract", fields="company, price")
+    await discord.until(lambda: "Sources" in said_to(discord, asked))
+    told = said_to(discord, asked)
+    assert "ben, 20" in told.split("[2]")[-1]
+    assert "They want 4000 euros" in told
+    outside = discord.person.slash(discord.channel, "extract", fields="company, price")
+    await discord.until(lambda: "Say which document" in said_to(discord, outside))
 
 
 async def _settings_and_redo(page: Page, chat: FakeChat) -> None:

@@ -260,7 +260,14 @@ async def _commands(transcript: Transcript) -> None:
     transcript.scene("What did I miss")
     transcript.did("`/missed since: 2h`")
     missed = person.slash(double.channel, "missed", since="2h")
-    await transcript.shown(missed, "leave")
+    await transcript.shown(missed, "Sources:")
+
+    transcript.scene("Values out of the thread around")
+    thread = person.start_thread(double.channel, "The pier")
+    person.say(thread, "We meet at the pier at 9:30, bring the plan.")
+    transcript.did("in the thread “The pier”: `/extract fields: time`")
+    extracted = person.slash(thread, "extract", fields="time")
+    await transcript.shown(extracted, "9:30")
 
     transcript.scene("Learning a web page")
     transcript.did("`/learn link: https://example.org/faq`")

@@ -80,6 +80,8 @@ class Played:
                 return [Status(say(language, "searching")), refusal]
             case "ask" | "summarise" | "missed":
                 return self._answer(request, language)
+            case "extract":
+                return [_extracted(name, language)]
             case "upload" | "learn" | "remember":
                 return _receipt(name, language)
             case "open":
@@ -116,6 +118,14 @@ class Played:
         text = "".join(each.text for each in sentences)
         whole = Reply("answer", text, language, sentences, (cited,))
         return [*waiting, Sources((cited,)), *sentences, whole]
+
+
+def _extracted(name: str, language: Language) -> Reply:
+    said = "We meet at the pier at 9:30, bring the plan."
+    cited = Citation(1, name, None, "Ann, 2026-11-20 12:00 UTC", said, 40, 84)
+    head = say(language, "extracted_from", name=name)
+    chunks = (ReplyChunk(head), ReplyChunk("\n- time: 9:30", (cited,)))
+    return Reply("answer", "".join(each.text for each in chunks), language, chunks, (cited,))
 
 
 def _receipt(name: str, language: Language) -> list[ReplyEvent]:

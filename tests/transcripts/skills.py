@@ -118,7 +118,9 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]], ...] =
         "Extraction",
         "Named fields, or a JSON Schema, out of documents, files or a whole folder; several come "
         "back as one CSV or XLSX. Each value is looked up in the text: the sentence that has it is "
-        "cited, and a value that the text doesn't have word for word is marked.",
+        "cited, and a value that the text doesn't have word for word is marked. Out of a thread "
+        "too, each value with who said it and when: `/extract` in a thread on Discord, the link of "
+        "a message of the channel with `/glm extract` on Slack; `summarise` takes both as well.",
         (
             (
                 '{"release captain": "Aylin Demir", "code freeze": "2026-01-08", '

@@ -280,6 +280,16 @@ async def _commands(slack: SlackDouble, page: Transcript) -> None:
     await slack.command("/glm", "extract")
     await page.until(lambda: len(slack.views) > opened)
 
+    page.scene("Values out of a thread, which a message's link names")
+    root = await slack.say("We meet at the pier at 9:30, bring the plan.")
+    link = f"https://team.slack.com/archives/C0GENERAL/p{root.replace('.', '')}"
+    page.did(f"`/glm extract {link} fields=time`")
+    seen = len(slack.messages)
+    await slack.command("/glm", f"extract <{link}> fields=time")
+    await page.until(
+        lambda: len(slack.messages) > seen and "Sources" in slack.messages[-1].markdown
+    )
+
     page.scene("Learning a web page")
     page.did("`/glm learn https://example.org/faq`")
     await slack.command("/glm", "learn https://example.org/faq")

@@ -73,6 +73,7 @@ def _native(
 ) -> app_commands.Command[Any, ..., Any]:
     """Return a declared command as Discord has them, with an option for each argument."""
     options = [option for argument in declared.arguments for option in _options(declared, argument)]
+    of_documents = declared.reads and declared.arguments[0].kind in ("document", "documents")
 
     async def known(interaction: Interaction, typed: str) -> list[Choice[str]]:
         names = await buttons.suggest(interaction, typed)
@@ -88,6 +89,8 @@ def _native(
         attached = [Attachment(file.filename, file.size, file.url) for file in files]
         if declared.looks_back:
             attached += _looking_back(interaction, text)
+        elif of_documents and not (text or attached):
+            attached += _thread(interaction)
         if declared.name == "help":
             chosen["prefix"] = "/"
         await begin(
@@ -128,6 +131,14 @@ def _looking_back(interaction: Interaction, text: str) -> list[Attachment]:
         return []
     name = f"#{getattr(channel, 'name', None) or 'chat'}"
     return [Attachment(name, None, f"channel#{channel.id}/{int(since.timestamp())}")]
+
+
+def _thread(interaction: Interaction) -> list[Attachment]:
+    """Return the thread that somebody is in, where they may read it."""
+    thread = interaction.channel
+    if not isinstance(thread, discord.Thread) or not interaction.permissions.read_message_history:
+        return []
+    return [Attachment(thread.name, None, f"thread#{thread.id}")]
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,10 @@ _QUESTION = re.compile(
     r"^\W*(?:and|what|who|when|where|which|why|how|can|could|do|does|did|is|are|will|would|should)\b",
     re.IGNORECASE,
 )
+_MESSAGE_LINK = re.compile(
+    r"https://[\w.-]+/archives/(?P<channel>\w+)/p(?P<s>\d{10})(?P<us>\d{6})"
+    r"(?:\?(?:\S*&)?thread_ts=(?P<root>\d+\.\d+)\S*|\?\S*)?"
+)
 UPLOAD: Final = ":upload"
 """Ends the id of the request that learns a message's files; its question has the event's own."""
 
@@ -157,6 +161,7 @@ def to_command(command: Mapping[str, Any], context: Context) -> Request | None:
     verb, line = found
     text, options = verb.typed(to_text(line, context.me))
     channel = command["channel_id"]
+    text, threads = threads_in(text, channel) if verb.reads else (text, ())
     return Request(
         id=context.event_id,
         platform="slack",
@@ -168,10 +173,26 @@ def to_command(command: Mapping[str, Any], context: Context) -> Request | None:
         scope=context.team.scope(channel),
         audience=context.audience,
         language=context.language,
+        attachments=threads,
         options=options,
         address={"channel": channel, "response_url": command["response_url"]},
         is_admin=context.is_admin,
     )
+
+
+def threads_in(text: str, channel: str) -> tuple[str, tuple[Attachment, ...]]:
+    """Return a text without the links to messages of a channel, and the threads of these."""
+    threads: dict[str, Attachment] = {}
+
+    def take(link: re.Match[str]) -> str:
+        if link["channel"] != channel:  # who sees the answer may not see what is said there
+            return link[0]
+        reference = f"thread:{channel}/{link['root'] or link['s'] + '.' + link['us']}"
+        threads[reference] = Attachment("#thread", None, reference)
+        return ""
+
+    rest = _MESSAGE_LINK.sub(take, text)
+    return (rest.strip(" \n,，;；、") if threads else text), tuple(threads.values())
 
 
 def to_text(markup: str, me: str = "") -> str:

@@ -23,6 +23,7 @@ from bot.adapters.slack.requests import (
     files_of,
     is_direct,
     thread_of,
+    threads_in,
     to_command,
     to_requests,
     to_text,
@@ -415,13 +416,16 @@ class SlackWork:
         if handler == "ask":
             context = replace(context, language=None)  # the question has one
         if command:
+            text, threads = payload["text"], ()
+            if command.reads:
+                text, threads = threads_in(text, channel)
             asked = self.request(
                 context,
                 handler,
-                payload["text"],
+                text,
                 payload,
                 options=payload["options"],
-                attachments=files_of(payload),
+                attachments=(*files_of(payload), *threads),
             )
         else:
             asked = self.request(context, handler, payload["question"], payload)
