@@ -61,9 +61,9 @@ def by_message(passages: Iterable[Passage]) -> list[Passage]:
             if start in begins and (head := _BEGINS.match(text[start:stop])):
                 who = head["who"]
             said = text[start:stop].rstrip()
-            at = passage.start + start
-            place = {"start": at, "end": at + len(said), "ordinal": len(cut)}
-            cut.append(replace(passage, row_id=str(len(cut)), text=said, section=who, **place))
+            at, number = passage.start + start, len(cut)
+            part = replace(passage, text=said, start=at, end=at + len(said), section=who)
+            cut.append(replace(part, row_id=str(number), ordinal=number))
     return cut
 
 

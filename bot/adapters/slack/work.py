@@ -416,9 +416,8 @@ class SlackWork:
         if handler == "ask":
             context = replace(context, language=None)  # the question has one
         if command:
-            text, threads = payload["text"], ()
-            if command.reads:
-                text, threads = threads_in(text, channel)
+            text = payload["text"]
+            text, threads = threads_in(text, channel) if command.reads else (text, ())
             asked = self.request(
                 context,
                 handler,
