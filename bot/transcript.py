@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import pairwise
-
-from rag.records import Passage
 
 _WHEN = "%Y-%m-%d %H:%M UTC"
 _HEAD = re.compile(r".*\d{4}-\d\d-\d\d \d\d:\d\d UTC:.*")
-_BEGINS = re.compile(r"(?:\A|(?<=\n\n))(?!> )(?P<who>.{1,200}?, \d{4}-\d\d-\d\d \d\d:\d\d UTC):")
-_SAID = re.compile(r"(?:thread|channel)[:#]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,32 +34,6 @@ def transcript(title: str, link: str, messages: Iterable[Said]) -> str:
             quoted = [f"> {line}" if _HEAD.fullmatch(line) else line for line in lines]
             paragraphs.append(f"{_name(message.author)}, {when}: " + "\n".join(quoted))
     return "\n\n".join(paragraphs) + "\n"
-
-
-def is_transcript(reference: str) -> bool:
-    """Tell whether what a platform refers to is what people said, and no file."""
-    return _SAID.match(reference) is not None
-
-
-def by_message(passages: Iterable[Passage]) -> list[Passage]:
-    """Return the passages of a transcript cut where messages begin, each under who said it when."""
-    cut: list[Passage] = []
-    who: str | None = None
-    end = -2
-    for passage in passages:
-        text = passage.text
-        begins = [found.start() for found in _BEGINS.finditer(text)]
-        if passage.start - end < 2:  # it goes on with a message, however it sounds
-            begins = [start for start in begins if start]
-        end = passage.end
-        for start, stop in pairwise(sorted({0, *begins, len(text)})):
-            if start in begins and (head := _BEGINS.match(text[start:stop])):
-                who = head["who"]
-            said = text[start:stop].rstrip()
-            at, number = passage.start + start, len(cut)
-            part = replace(passage, text=said, start=at, end=at + len(said), section=who)
-            cut.append(replace(part, row_id=str(number), ordinal=number))
-    return cut
 
 
 def _name(name: str) -> str:

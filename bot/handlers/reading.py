@@ -11,9 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bot.handlers.naming import document_name, title_name
+from bot.handlers.said import by_message, is_transcript
 from bot.handlers.seeing import audience_of
 from bot.messages import Attachment, Download, Request
-from bot.transcript import by_message, is_transcript
 from rag.fetch import is_address, page_name
 from rag.ingest.pages import Page, Pages
 from rag.records import DocumentUnknown, Passage, Records

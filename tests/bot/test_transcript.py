@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.transcript import Said, by_message, transcript
+from bot.handlers.said import by_message
+from bot.transcript import Said, transcript
 from rag.ingest.parsed import Parsed, Segment
 from rag.ingest.splitters import CharacterSplitter, chunks
 from rag.records import Passage
