@@ -233,15 +233,17 @@ class SlackDouble(People):
 
     async def until(self, happened: Callable[[], object], patience: float | None = None) -> None:
         """Wait until something is so; raise `TimeoutError` with what the double saw."""
-        try:
-            # `asyncio.wait_for` may swallow a cancellation, and an endless loop would go on.
-            async with asyncio.timeout(self._patience if patience is None else patience):
-                async with self._changed:
-                    await self._changed.wait_for(lambda: bool(happened()))
-        except TimeoutError:
-            raise TimeoutError(
-                f"never happened; the bot's last calls were {self._seen()}"
-            ) from None
+        end = time.monotonic() + (self._patience if patience is None else patience)
+        async with self._changed:
+            while not happened():
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError(f"never happened; the bot's last calls were {self._seen()}")
+                # Not all that is waited for is a call of the bot's. And `asyncio.wait_for` may
+                # swallow a cancellation.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, 0.5)):
+                        await self._changed.wait()
 
     def _seen(self) -> list[tuple[str, object]]:
         return [(call.method, call.args.get("text")) for call in self.calls[-50:]]
