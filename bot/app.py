@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from bot.adapters.console import copy_local
 from bot.adapters.local import last_reply
-from bot.channels import Channels
+from bot.channels import Channels, settings_of
 from bot.conversations import Conversations
 from bot.dispatch import Dispatcher, Handler, with_grants
 from bot.drafting import Templates
@@ -65,6 +65,7 @@ from bot.reminders import Reminders
 from bot.router import Router, examples
 from bot.routing import Routing
 from bot.settings import Settings, local_zone, trigger
+from bot.tables import setting_change
 from bot.voices import Talker, Voices
 from bot.writer import Writer
 from rag.audience import Audience
@@ -142,6 +143,7 @@ class App:
             reranker=reranker(settings),
         )
         self.indexer, self.retriever = self.library.indexer, self.library.retriever
+        self.indexer.backups.beside[setting_change] = ("place", "name")
         self.pages = Pages(self.fetcher, self.indexer, Sightings(self.engine), max_bytes=max_bytes)
         self.knowledge = Loading("embedding model", self.library.open)
         self.talking = Loading("chat model", self.chat.load)
@@ -262,7 +264,7 @@ class App:
             OpenPassage(self.records),
             ShowPage(self.records, PagePictures(self.records, self.originals)),
             BackUp(self.indexer),
-            Restore(self.indexer, self.knowledge, upgrade),
+            Restore(self.indexer, self.knowledge, upgrade, lambda: self.channels.load(self.engine)),
             Forget(
                 self.indexer,
                 self.records,
@@ -423,7 +425,11 @@ async def known_sources(settings: Settings, request: Request) -> Reply:
     engine = open_engine(database_url(settings))
     try:
         upgrade(engine)
-        request = replace(request, audience=with_grants(request.audience, granted(settings)))
+        request = replace(
+            request,
+            audience=with_grants(request.audience, granted(settings)),
+            channel=settings_of(engine, request),
+        )
         return await last_reply(Sources(Records(engine)).handle(request, request.language or "en"))
     finally:
         engine.dispose()

@@ -41,10 +41,7 @@ class Channels:
 
     def load(self, engine: Engine) -> None:
         """Read what was chosen; blocking."""
-        changes = select(setting_change).order_by(setting_change.c.number)
-        with engine.connect() as connection:
-            for row in connection.execute(changes).mappings():
-                self._values.setdefault(row["place"], {})[row["name"]] = row["new"]
+        self._values = _stored(engine)
 
     def of(self, request: Request) -> ChannelSettings:
         """Return the settings of the channel that a request stands in."""
@@ -99,9 +96,23 @@ class Channels:
         """Do nothing: settings have no words of documents."""
 
 
+def settings_of(engine: Engine, request: Request) -> ChannelSettings:
+    """Return the settings of a request's channel from the database alone; blocking."""
+    return _settings(_stored(engine).get(place_of(request), {}))
+
+
 def place_of(request: Request) -> str:
     """Return what the settings of a request's channel are kept by; the page is one of its own."""
     return "web" if request.platform == "web" else request.scope
+
+
+def _stored(engine: Engine) -> dict[str, dict[str, Value]]:
+    values: dict[str, dict[str, Value]] = {}
+    changes = select(setting_change).order_by(setting_change.c.number)
+    with engine.connect() as connection:
+        for row in connection.execute(changes).mappings():
+            values.setdefault(row["place"], {})[row["name"]] = row["new"]
+    return values
 
 
 def _settings(values: Mapping[str, Any]) -> ChannelSettings:

@@ -46,17 +46,22 @@ class Restore:
     """Handles `restore`: `request.text` is the backup; the running bot answers from it at once.
 
     `knowledge` says whether the index is open; it need not be. `upgrade` brings a database's
-    tables to the newest version.
+    tables to the newest version, `reload` reads anew what is kept in memory.
     """
 
     command = "restore"
 
     def __init__(
-        self, indexer: Indexer, knowledge: Loading, upgrade: Callable[[Any], None]
+        self,
+        indexer: Indexer,
+        knowledge: Loading,
+        upgrade: Callable[[Any], None],
+        reload: Callable[[], None],
     ) -> None:
         self._indexer = indexer
         self._knowledge = knowledge
         self._upgrade = upgrade
+        self._reload = reload
 
     def uses_chat_model(self, request: Request) -> bool:
         """Return False."""
@@ -76,6 +81,7 @@ class Restore:
         held = await asyncio.to_thread(
             self._indexer.backups.restore, file, self._upgrade, answering=answering
         )
+        await asyncio.to_thread(self._reload)
         if answering:
             await asyncio.to_thread(self._indexer.recover)
         text = say(language, "restored", documents=counted(language, "documents", held.documents))

@@ -1,7 +1,7 @@
 """Backups: one file with the records as of one moment, and the kept files that they need.
 
 The vectors are among the records, so that restoring needs no embedder; the index isn't there,
-since it is made from the records. Nor is what people asked and were answered.
+since it is made from the records. Nor is what people said: questions, answers and reminders.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import threading
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -73,6 +74,9 @@ class Backups:
         self._current = current
         self._place = blobs.folder.parent
         self._one = threading.Lock()
+        self.beside: dict[Table, tuple[str, ...]] = {}
+        """Further tables that are backed up. A row comes back where there is none with the same
+        values in these columns: what was changed since the backup stays as it is."""
 
     def make(self, file: Path) -> Backup:
         """Write the records and the kept files to one file, whoever is writing to them meanwhile.
@@ -83,7 +87,7 @@ class Backups:
         try:
             with self._one, TemporaryDirectory(prefix=_MAKING, dir=self._place) as folder:
                 copy = Path(folder) / _DATABASE
-                _copy_records(self._engine, copy)
+                _copy_records(self._engine, copy, {table.name for table in self.beside})
                 # Nobody else may read what the bot shows to some people only.
                 flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
                 with os.fdopen(os.open(unfinished, flags, 0o600), "w+b") as out:
@@ -124,10 +128,10 @@ class Backups:
                 self._rebuilding.restored(
                     self._current,
                     restoring.staging,
-                    lambda: restoring.put_records(self._engine),
+                    lambda: restoring.put_records(self._engine, self.beside),
                 )
             else:
-                restoring.put_records(self._engine)
+                restoring.put_records(self._engine, self.beside)
         return restoring.held
 
     def sweep(self) -> None:
@@ -195,8 +199,9 @@ class _Restoring:
             if unpacked.exists():  # else forgotten while the backup was made
                 blobs.put(unpacked, blob)
 
-    def put_records(self, target: Engine) -> None:
-        """Let these records take the place of the target's in one transaction."""
+    def put_records(self, target: Engine, beside: Mapping[Table, Sequence[str]]) -> None:
+        """Let these records take the place of the target's in one transaction; of the tables
+        beside them only what the target lacks comes back."""
         self.engine.dispose()
         connection = target.raw_connection()
         try:
@@ -215,6 +220,15 @@ class _Restoring:
                     run(
                         f"INSERT OR IGNORE INTO main.{table.name} ({names}) "  # noqa: S608
                         f"SELECT {names} FROM restored.{table.name}"
+                    )
+                for table, same in beside.items():
+                    names = ", ".join(f'"{c.name}"' for c in table.columns if not c.primary_key)
+                    both = " AND ".join(f'here."{name}" = there."{name}"' for name in same)
+                    run(
+                        f"INSERT INTO main.{table.name} ({names}) "  # noqa: S608 - our own names
+                        f"SELECT {names} FROM restored.{table.name} AS there WHERE NOT EXISTS "
+                        f"(SELECT 1 FROM main.{table.name} AS here WHERE {both}) "
+                        f"ORDER BY there.rowid"
                     )
                 # Forgotten in the last moment: it answers no more, and `recover` removes the rest.
                 run(
@@ -246,8 +260,9 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _copy_records(engine: Engine, copy: Path) -> None:
-    """Copy the database as of one moment, but for the rows of tables that aren't the records'."""
+def _copy_records(engine: Engine, copy: Path, beside: AbstractSet[str]) -> None:
+    """Copy the database as of one moment, but for the rows of tables that aren't the records', nor
+    beside them."""
     connection = engine.raw_connection()
     try:  # writers don't wait, and what was deleted is left behind
         connection.cursor().execute("VACUUM INTO ?", (str(copy),))
@@ -255,9 +270,8 @@ def _copy_records(engine: Engine, copy: Path) -> None:
         connection.close()
     copied = open_engine(f"sqlite:///{copy}")
     try:
-        others = (
-            set(inspect(copied).get_table_names()) - metadata.tables.keys() - {"alembic_version"}
-        )
+        ours = metadata.tables.keys() | beside | {"alembic_version"}
+        others = set(inspect(copied).get_table_names()) - ours
         with copied.begin() as writing:
             for name in sorted(others):
                 writing.execute(delete(Table(name, MetaData())))

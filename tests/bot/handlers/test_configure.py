@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
-from bot.app import App, opened
+from bot.app import App, known_sources, opened
 from bot.handlers.configure import Configure
 from bot.messages import Attachment, Reply, Request
+from bot.tables import setting_change
 from rag.language import language_of
 from tests.bot.fakes import MODELS, FakeChat, FakeEmbeddings, collect, request, settings, use
 from tests.fakes import LineParser
@@ -66,9 +68,10 @@ async def told(bot: App, asked: Request) -> Reply:
     return (await collect(bot.dispatcher.handle(asked)))[1]
 
 
-async def chosen(bot: App, text: str = "", **options: Any) -> Reply:
+async def chosen(bot: App, text: str = "", *, platform: str = "slack", **options: Any) -> Reply:
     """Have an admin of the channel change a setting."""
-    return await told(bot, said(text, "settings", options=options, is_admin=True, user="UADMIN"))
+    who = {"is_admin": True, "user": "UADMIN", "platform": platform}
+    return await told(bot, said(text, "settings", options=options, **who))
 
 
 async def documents(bot: App, **more: Any) -> set[str]:
@@ -179,6 +182,18 @@ async def test_folders_narrow_what_answers(bot: App, chat: FakeChat) -> None:
     assert await documents(bot) == {"handbook.md", "minutes.md"}
 
 
+@pytest.mark.parametrize("platform", ["slack", "web"])
+async def test_all_that_lists_documents_agrees_on_the_folders(bot: App, platform: str) -> None:
+    await chosen(bot, "folders minutes", platform=platform)
+    place = {"platform": platform}
+    alone = await known_sources(bot.settings, said("", "sources", **place))
+    assert [row["document"] for row in alone.data] == ["minutes.md"]
+    assert await documents(bot, **place) == {"minutes.md"}
+    assert (await told(bot, said("", "status", **place))).data["documents"] == 1
+    found = await told(bot, said("lost laptop", "search", **place))
+    assert {row["document"] for row in found.data} == {"minutes.md"}
+
+
 async def test_what_was_sent_to_the_channel_answers_whatever_folders_do(
     bot: App, tmp_path: Path
 ) -> None:
@@ -281,3 +296,22 @@ async def test_a_person_who_is_forgotten_is_not_named_any_more(bot: App) -> None
     (change,) = await bot.channels.history(said(), 5)
     assert change.who == ""
     assert bot.channels.of(said()).tone == "formal"
+
+
+async def test_a_backup_brings_back_settings_but_undoes_no_later_change(
+    bot: App, tmp_path: Path
+) -> None:
+    await chosen(bot, "tone formal")
+    await chosen(bot, "language zh")
+    await chosen(bot, "teach admins")
+    file = str(tmp_path / "backup")
+    assert (await told(bot, request(file, "backup"))).outcome == "answer"
+    await chosen(bot, "语气 亲切")
+    with bot.engine.begin() as connection:  # as on another machine, or after a loss
+        connection.execute(delete(setting_change).where(setting_change.c.name == "language"))
+    bot.channels.load(bot.engine)
+    assert bot.channels.of(said()).language is None
+    assert (await told(bot, request(file, "restore"))).outcome == "answer"
+    now = bot.channels.of(said())
+    assert (now.tone, now.language, now.teach) == ("friendly", "zh", "admins")
+    assert [change.name for change in await bot.channels.history(said(), 9)].count("teach") == 1
