@@ -5,6 +5,7 @@ from __future__ import annotations
 import stat
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -145,10 +146,10 @@ def test_what_is_forgotten_while_a_backup_comes_back_stays_forgotten(
     bench.indexer.backups.make(tmp_path / "backup")
     put = _Restoring.put_records
 
-    def forget_first(restoring: _Restoring, target: Engine) -> None:
+    def forget_first(restoring: _Restoring, target: Engine, beside: Any) -> None:
         assert doomed.document_id
         bench.indexer.ledger.hide(doomed.document_id, bury=False, for_good=True)
-        put(restoring, target)
+        put(restoring, target, beside)
 
     monkeypatch.setattr(_Restoring, "put_records", forget_first)
     restore(bench, tmp_path / "backup")
