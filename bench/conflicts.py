@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from bot.app import App, opened  # noqa: E402
-from bot.settings import FolderSettings, load_settings  # noqa: E402
+from bot.settings import load_settings  # noqa: E402
+from bot.source_settings import FolderSettings  # noqa: E402
 from rag.audience import PUBLIC, Audience  # noqa: E402
 from rag.ingest.folders import scan  # noqa: E402
 from rag.pipeline import Sentence  # noqa: E402

@@ -24,7 +24,8 @@ sys.path.insert(0, str(ROOT))
 from bot.app import App, opened  # noqa: E402
 from bot.handlers.ask import exchanges  # noqa: E402
 from bot.messages import Turn  # noqa: E402
-from bot.settings import FolderSettings, load_settings  # noqa: E402
+from bot.settings import load_settings  # noqa: E402
+from bot.source_settings import FolderSettings  # noqa: E402
 from rag.audience import PUBLIC, Audience  # noqa: E402
 from rag.evaluate import contains  # noqa: E402
 from rag.ingest.folders import scan  # noqa: E402

@@ -27,7 +27,8 @@ sys.path.insert(0, str(ROOT))
 
 from bot.app import App, opened  # noqa: E402
 from bot.messages import Reply, Request  # noqa: E402
-from bot.settings import FolderSettings, load_settings  # noqa: E402
+from bot.settings import load_settings  # noqa: E402
+from bot.source_settings import FolderSettings  # noqa: E402
 from rag.ingest.folders import scan  # noqa: E402
 from rag.language import HAN  # noqa: E402
 

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
@@ -29,6 +30,7 @@ from bot.handlers.help import Help
 from bot.handlers.index import Index
 from bot.handlers.keeping import Keeping
 from bot.handlers.learn import Learn
+from bot.handlers.lookup import LookUp
 from bot.handlers.missed import Missed
 from bot.handlers.passage import OpenPassage
 from bot.handlers.picture import ShowPage
@@ -59,12 +61,13 @@ from bot.models import (
     ocr,
     reranker,
 )
-from bot.policies import belonging, granted, limits_of, may_configure, rights_of
+from bot.policies import belonging, granted, limits_of, may_configure, rights_of, tools_of
 from bot.regression import Regression
 from bot.reminders import Reminders
 from bot.router import Router, examples
 from bot.routing import Routing
-from bot.settings import Settings, local_zone, trigger
+from bot.settings import Settings, local_zone
+from bot.source_settings import trigger
 from bot.tables import setting_change
 from bot.voices import Talker, Voices
 from bot.writer import Writer
@@ -85,9 +88,10 @@ from rag.ingest.pages import Page, Pages
 from rag.ingest.sandbox import Sandbox
 from rag.ingest.sightings import Sightings
 from rag.language import language_of
+from rag.lookup import Lookup
 from rag.pipeline import RagPipeline
 from rag.priority import Priority
-from rag.records import Records
+from rag.records import Passage, Records
 from rag.schema import open_engine, reading
 from rag.summaries import Summaries
 from rag.tables.answering import TableQuestions
@@ -229,12 +233,25 @@ class App:
         keeping = Keeping(self.conversations, self.records)
         drafts = Drafts(self.author, self.priority)
         templates = Templates(self.settings.templates)
+
+        def once(file: Path, name: str) -> list[Passage]:
+            return read_once(file, name, self.sandbox, self.library.split)
+
         read = Reading(
             self.records,
-            lambda file, name: read_once(file, name, self.sandbox, self.library.split),
+            once,
             downloads,
             self.pages,
             max_bytes=max_bytes,
+        )
+        tools = self.settings.tools
+        lookup = Lookup(
+            tools_of(self.settings),
+            self.author,
+            self.priority,
+            Fetcher(seconds=tools.timeout_seconds, redirects=3),
+            once,
+            max_bytes=tools.max_kilobytes << 10,
         )
         ask = Ask(
             self.pipeline,
@@ -257,6 +274,7 @@ class App:
             Rewrite(drafts, read, keeping, voices=voices),
             Translate(drafts, read, keeping, voices=voices),
             Extract(Extraction(self.author, self.priority), read, keeping, voices=voices),
+            LookUp(lookup, self.pipeline, read, keeping, voices=voices),
             Upload(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Remember(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Learn(self.pages, needs=[self.knowledge]),

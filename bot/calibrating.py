@@ -18,7 +18,8 @@ from tqdm import tqdm
 from bot.app import App, calibration_about, opened
 from bot.evaluation import indexed
 from bot.plots import trade_off
-from bot.settings import FolderSettings, Settings
+from bot.settings import Settings
+from bot.source_settings import FolderSettings
 from rag.audience import PUBLIC, Audience
 from rag.calibration import CALIBRATION, Observation, Point, calibrate, curve, write
 from rag.errors import TeamglmError

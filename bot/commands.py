@@ -285,6 +285,29 @@ COMMANDS: tuple[Command, ...] = (
         verb=True,
     ),
     Command(
+        "lookup",
+        ("Look up", "查询"),
+        ("Ask a web page, or an API that is set up here", "向网页或已设置的接口提问"),
+        (
+            Argument(
+                "question",
+                "text",
+                ("question", "问题"),
+                ("What to look up; with the address of a page", "要查什么；可以写上网页地址"),
+                required=True,
+            ),
+            Argument(
+                "tool",
+                "text",
+                ("tool", "工具"),
+                ("The API to ask, by its name", "要查询的接口名称"),
+            ),
+            _LANGUAGE,
+        ),
+        writes=True,
+        verb=True,
+    ),
+    Command(
         "missed",
         ("Missed", "错过"),
         ("What was said in this channel since a time", "总结这个频道在某个时间之后说了什么"),

@@ -15,7 +15,8 @@ from typing import Any
 from tqdm import tqdm
 
 from bot.app import App, opened
-from bot.settings import FolderSettings, Settings
+from bot.settings import Settings
+from bot.source_settings import FolderSettings
 from rag.audience import PUBLIC, Audience
 from rag.calibration import CALIBRATION
 from rag.errors import TeamglmError

@@ -11,6 +11,7 @@ from bot.settings import Settings
 from rag.ingest.blobs import WEB
 from rag.ingest.pages import Page
 from rag.ingest.standing import Standing
+from rag.tools import Tool
 
 
 def limits_of(settings: Settings) -> Limits:
@@ -56,10 +57,16 @@ def _who(named: str | tuple[str, ...]) -> Who:
 def granted(settings: Settings) -> dict[str, frozenset[str]]:
     """Return the scopes that the settings let each channel see besides its own."""
     grants: dict[str, frozenset[str]] = {}
-    for source in (*settings.folders, *settings.web_pages):
+    for source in (*settings.folders, *settings.web_pages, *settings.tools.declared.values()):
         for channel in source.channels:
             grants[channel] = grants.get(channel, frozenset()) | {source.scope}
     return grants
+
+
+def tools_of(settings: Settings) -> list[Tool]:
+    """Return the HTTP tools with what the environment says of their headers."""
+    keys = settings.secrets.server_keys
+    return [settings.tools.tool(name, keys) for name in settings.tools.declared]
 
 
 def belonging(settings: Settings) -> Callable[[Standing], bool]:

@@ -3,98 +3,31 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import tzlocal
 import yaml
-from apscheduler.triggers.base import BaseTrigger
-from apscheduler.triggers.cron import CronTrigger
-from apscheduler.triggers.interval import IntervalTrigger
 from pydantic import (
     Field,
     PositiveInt,
     SecretStr,
     ValidationError,
     field_validator,
-    model_validator,
 )
 
 from bot.model_settings import DEFAULT_KEY, ModelSettings, Section
+from bot.source_settings import FolderSettings, WebPageSettings, trigger
+from bot.tool_settings import ToolsSettings, variables
 from bot.when import is_zone
 from rag.audience import check_scope
-from rag.fetch import FetchError, page_name
 
 _PREFIX = "TEAMGLM_"
-_INTERVAL = re.compile(r"every ([1-9]\d*) (second|minute|hour|day)s?")
 
 
 class SettingsError(Exception):
     """A setting that can't be used; the text names it and says what to do."""
-
-
-class _Source(Section):
-    """Where documents come from by themselves: who may see them, how often they are read again."""
-
-    scope: str = "public"
-    channels: tuple[str, ...] = ()
-    """The channels that see a scope of its own, `folder:NAME`."""
-    schedule: str
-
-    @field_validator("scope")
-    @classmethod
-    def _known_scope(cls, scope: str) -> str:
-        return check_scope(scope)
-
-    @field_validator("channels")
-    @classmethod
-    def _known_channels(cls, channels: tuple[str, ...]) -> tuple[str, ...]:
-        for channel in channels:
-            if check_scope(channel).partition(":")[0] not in ("slack", "discord"):
-                raise ValueError(
-                    f"{channel!r} is no channel: use slack:… or discord:…, as /sources shows it"
-                )
-        return channels
-
-    @field_validator("schedule")
-    @classmethod
-    def _known_schedule(cls, schedule: str) -> str:
-        trigger(schedule)
-        return schedule
-
-    @model_validator(mode="after")
-    def _grantable(self) -> Self:
-        if self.channels and not self.scope.startswith("folder:"):
-            raise ValueError("`channels` needs a scope of its own: set `scope: folder:NAME` too")
-        return self
-
-
-class FolderSettings(_Source):
-    """A watched folder."""
-
-    path: Path
-    name: str = ""
-    schedule: str = "every 1 minute"
-    include: tuple[str, ...] = ("*",)
-    exclude: tuple[str, ...] = ()
-
-
-class WebPageSettings(_Source):
-    """A web page that is fetched again on schedule; `private` if it is inside one's network."""
-
-    url: str
-    private: bool = False
-    schedule: str = "every 1 day"
-
-    @model_validator(mode="after")
-    def _fetchable(self) -> Self:
-        try:
-            page_name(self.url, private=self.private)
-        except FetchError as error:
-            raise ValueError(f"{self.url!r} can't be fetched: {error}") from error
-        return self
 
 
 class SplitterSettings(Section):
@@ -217,7 +150,7 @@ class Secrets(Section):
     discord_bot_token: SecretStr | None = None
     openai_api_key: SecretStr | None = None
     server_keys: Mapping[str, SecretStr] = {}
-    """The keys of servers that have one of their own, by their environment variables."""
+    """The keys of servers and tools that have their own, by their environment variables."""
     web_password: SecretStr | None = None
 
     def values(self) -> list[str]:
@@ -243,6 +176,7 @@ class Settings(Section):
     """A folder of the team's own templates for what the bot writes."""
     folders: tuple[FolderSettings, ...] = ()
     web_pages: tuple[WebPageSettings, ...] = ()
+    tools: ToolsSettings = ToolsSettings()
     taught_pages: str = "every 1 day"
     """How often the web pages that people named are fetched again."""
     timezone: str | None = None
@@ -277,18 +211,6 @@ def local_zone() -> str:
         return tzlocal.get_localzone_name() or "UTC"
     except (LookupError, ValueError, OSError):
         return "UTC"
-
-
-def trigger(schedule: str) -> BaseTrigger:
-    """Return the trigger of `every N minutes` or of a cron line; raise `ValueError` otherwise."""
-    try:
-        if match := _INTERVAL.fullmatch(schedule):
-            return IntervalTrigger(**{f"{match[2]}s": int(match[1])}, timezone="UTC")
-        return CronTrigger.from_crontab(schedule)
-    except (ValueError, OverflowError) as error:
-        raise ValueError(
-            f"{schedule!r} is no schedule: write `every 10 minutes` or a cron line like `0 3 * * *`"
-        ) from error
 
 
 def load_settings(
@@ -334,7 +256,9 @@ def load_settings(
         if environment.get(name.upper() if name != "web_password" else "TEAMGLM_WEB_PASSWORD")
     }
     values["secrets"]["server_keys"] = {
-        name: environment[name] for name in _key_names(values) if environment.get(name)
+        name: environment[name]
+        for name in _key_names(values) | variables(values.get("tools"))
+        if environment.get(name)
     }
     if data:
         values["data"] = str(data.absolute())
@@ -342,6 +266,7 @@ def load_settings(
         settings = Settings.model_validate(values)
     except ValidationError as error:
         raise SettingsError(_sentence(error)) from error
+    _check_headers(settings)
     return _anchored(settings, file.absolute().parent)
 
 
@@ -372,6 +297,19 @@ def _servers(values: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _key_names(values: dict[str, Any]) -> set[str]:
     return {str(model["key_env"]) for model in _servers(values) if "key_env" in model}
+
+
+def _check_headers(settings: Settings) -> None:
+    keys = settings.secrets.server_keys
+    for name, tool in settings.tools.declared.items():
+        for lacking in sorted(variables({"declared": {name: dict(tool)}}) - keys.keys()):
+            raise SettingsError(
+                f"The tool {name} needs {lacking}: set it in the environment, or remove the header."
+            )
+        try:
+            settings.tools.tool(name, keys)
+        except ValueError as error:
+            raise SettingsError(f"In the environment, {error}.") from error
 
 
 def _put(values: dict[str, Any], path: Sequence[str], text: str, origin: str) -> None:

@@ -43,6 +43,39 @@ SKILL_PHRASES: dict[str, tuple[str, str]] = {
         "else I can do with /help.",
         "闲聊我不太在行，团队的文档倒可以随便问；我还能做什么，请看 /help。",
     ),
+    # Pages and APIs
+    "choosing_tool": ("Looking for what can tell that …", "正在查找可以查询的接口……"),
+    "asking_tool": ("{tool}: asking {address} …", "{tool}：正在查询 {address} ……"),
+    "no_tools": (
+        "No API is set up here: whoever runs the bot declares them under `tools` in config.yaml. "
+        "Or name a page in the question: `lookup https://example.org/prices What does it cost?`",
+        "这里没有设置接口，需要由机器人的管理者在 config.yaml 的 `tools` 中声明。"
+        "也可以在问题中写出网页地址：`lookup https://example.org/prices 多少钱？`",
+    ),
+    "no_tool_fits": (
+        "None of what I can look up here tells that. There is:{tools}",
+        "这里可以查询的内容都不能回答这个问题。现有：{tools}",
+    ),
+    "tool_needs": (
+        "{tool} needs to know {name}, and I can't use what the question says of it: {about}",
+        "{tool} 需要知道 {name}，问题里没有可用的值：{about}",
+    ),
+    "tool_failed": (
+        "{tool} gave no answer that I can use ({address}): {why}.",
+        "{tool} 没有给出可用的回答（{address}）：{why}。",
+    ),
+    "tool_private": (
+        "that address is inside a private network, and the tool isn't declared `private: true`",
+        "这个地址在内部网络中，而这个工具没有声明 `private: true`",
+    ),
+    "tool_elsewhere": (
+        "it leads to a host that isn't in the list of `tools.hosts`, or would take a header along",
+        "它转到了 `tools.hosts` 以外的主机，或会带走请求头",
+    ),
+    "says_nothing": (
+        "I find nothing about that in what {address} says.",
+        "{address} 的内容没有提到这一点。",
+    ),
     # Table questions
     "choosing_table": ("Looking for the table …", "正在查找表格……"),
     "writing_query": ("{table}: writing the query …", "{table}：正在编写查询……"),

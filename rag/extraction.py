@@ -19,6 +19,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from rag.author import Author, Voice
 from rag.citations import Citation, Source
 from rag.errors import TeamglmError
+from rag.language import Language
 from rag.pipeline import Progress
 from rag.priority import Priority
 from rag.records import Passage
@@ -115,25 +116,31 @@ class Extraction:
     async def _part(self, name: str, part: Sequence[Passage], schema: dict[str, Any]) -> Json:
         whole = "\n".join(passage.text for passage in part)
         language = part[0].language
-        messages: list[BaseMessage] = extraction_prompt(
-            name, whole, json.dumps(schema, ensure_ascii=False), language
-        )
-        validator = Draft202012Validator(schema)
-        asked = list(messages)
-        for _ in range(_TRIES):
-            written = await self._author.json(asked, schema, tokens=_TOKENS)
-            try:
-                result = first_json(written)
-            except ValueError:
-                problem = "no JSON"
-            else:
-                error = next(iter(validator.iter_errors(result)), None)
-                if error is None:
-                    return result
-                problem = error.message[:200]
-            again = HumanMessage(once_more(problem, language))
-            asked = [*messages, AIMessage(written[:2000] or "{}"), again]
-        raise NotExtracted("The model wrote nothing that fits: name fewer fields, or simpler ones.")
+        messages = extraction_prompt(name, whole, json.dumps(schema, ensure_ascii=False), language)
+        return await filled_in(self._author, messages, schema, language)
+
+
+async def filled_in(
+    author: Author, messages: Sequence[BaseMessage], schema: dict[str, Any], language: Language
+) -> Json:
+    """Return what the model fills a schema in with, asked again where it doesn't fit; raise
+    `NotExtracted`."""
+    validator = Draft202012Validator(schema)
+    asked = list(messages)
+    for _ in range(_TRIES):
+        written = await author.json(asked, schema, tokens=_TOKENS)
+        try:
+            result = first_json(written)
+        except ValueError:
+            problem = "no JSON"
+        else:
+            error = next(iter(validator.iter_errors(result)), None)
+            if error is None:
+                return result
+            problem = error.message[:200]
+        again = HumanMessage(once_more(problem, language))
+        asked = [*messages, AIMessage(written[:2000] or "{}"), again]
+    raise NotExtracted("The model wrote nothing that fits: name fewer fields, or simpler ones.")
 
 
 class Finder:

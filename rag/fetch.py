@@ -90,29 +90,31 @@ class Fetcher:
         origins: Collection[str] | None = None,
         own: Collection[str] = (),
         token: str | None = None,
+        headers: Mapping[str, str] | None = None,
         validators: Mapping[str, str] | None = None,
     ) -> Fetched:
         """Write what stands at `url` to `path`; raise `FetchError`.
 
         Without `origins` ("https://files.slack.com") any public https address may be fetched,
         else only those. Origins of one's `own`, which the configuration names, may also be http
-        and in a private network. With a bearer `token`, which needs `origins` or `own`, no
-        redirect is followed.
+        and in a private network. With a bearer `token` or `headers`, which may be
+        secrets and need `origins` or `own`, no redirect is followed.
         """
-        if token is not None and origins is None and not own:
-            raise ValueError("a token goes only where a list of origins says")
+        secret = {**(headers or {})}
+        if token is not None:
+            secret["Authorization"] = f"Bearer {token}"
+        if secret and origins is None and not own:
+            raise ValueError("a secret goes only where a list of origins says")
         try:
             async with asyncio.timeout(self._seconds):
                 for _ in range(self._redirects + 1):
                     here = check_address(url, origins, own)
-                    headers = {**(validators or {}), "Accept-Encoding": "gzip, identity"}
-                    if token is not None:
-                        headers["Authorization"] = f"Bearer {token}"
+                    sent = {**(validators or {}), **secret, "Accept-Encoding": "gzip, identity"}
                     hosts = await self._addresses(here, own)
-                    found = await self._get(here, hosts, headers, path, limit)
+                    found = await self._get(here, hosts, sent, path, limit)
                     if isinstance(found, Fetched):
                         return found
-                    if token is not None:
+                    if secret:
                         raise FetchError("elsewhere", f"{origin(here)} sends the token elsewhere")
                     url = _joined(here, found)
         except TimeoutError as error:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
@@ -20,6 +21,7 @@ from rag.errors import TeamglmError
 from rag.finding import Finder, Translates
 from rag.joining import joined
 from rag.language import Language, language_of
+from rag.nearest import nearest
 from rag.priority import Priority
 from rag.prompts import ask_prompt, disagreement, quotation, says_unknown, without_numbers
 from rag.proof import Proof
@@ -138,7 +140,7 @@ class RagPipeline:
         other._author = self._author.speaking(voice)
         return other
 
-    async def stream(
+    def stream(
         self,
         question: str,
         audience: Audience,
@@ -150,10 +152,35 @@ class RagPipeline:
         It is answered in its own language, or in that which was `chosen`. Raise
         `QuestionTooLong`, `AnswerTimeout`, or what the models and the store raise.
         """
+        found = partial(self.retrieve, question, audience, history)
+        return self._answered(question, found, audience, history, chosen)
+
+    def read(
+        self,
+        question: str,
+        passages: Sequence[Passage],
+        audience: Audience,
+        chosen: Language | None = None,
+    ) -> AsyncGenerator[Event, None]:
+        """Answer a question as `stream` does, from one text that no index needs to know."""
+        limit = self._limits.passages
+        found = partial(
+            asyncio.to_thread, nearest, question, passages, self._author.embeddings, limit=limit
+        )
+        return self._answered(question, found, audience, (), chosen)
+
+    async def _answered(
+        self,
+        question: str,
+        found: Callable[[], Awaitable[Retrieval]],
+        audience: Audience,
+        history: Sequence[Exchange],
+        chosen: Language | None,
+    ) -> AsyncGenerator[Event, None]:
         with self._priority.question():
             clock = Clock()
             language = chosen or language_of(question)
-            retrieval = await self.retrieve(question, audience, history)
+            retrieval = await found()
             clock.mark("retrieve")
             hits = retrieval.hits
             proof = Outcome(retrieval.confidence)

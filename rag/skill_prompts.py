@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from langchain_core.messages import BaseMessage
 
@@ -61,6 +61,27 @@ _EXTRACT = {
         "每个值照抄原文，原文没有的填 null。\n{schema}\n只写 JSON。"
     ),
 }
+_CHOOSE = {
+    "en": (
+        "Tools:\n<text>\n{tools}\n</text>\n\nQuestion: {question}\n\nWhich tool tells what the "
+        "question asks? Write its name, or {none} where no tool does.\n{schema}\n"
+        "Write only the JSON."
+    ),
+    "zh": (
+        "工具：\n<text>\n{tools}\n</text>\n\n问题：{question}\n\n哪个工具能查到问题要的内容？"
+        "写出它的名称；都不能就写 {none}。\n{schema}\n只写 JSON。"
+    ),
+}
+_FILL = {
+    "en": (
+        "Tool: {tool}\n\nQuestion: {question}\n\nFill in this JSON Schema with what the question "
+        "says, and null where it doesn't say it.\n{schema}\nWrite only the JSON."
+    ),
+    "zh": (
+        "工具：{tool}\n\n问题：{question}\n\n根据问题填写以下 JSON Schema，问题没有说的填 null。"
+        "\n{schema}\n只写 JSON。"
+    ),
+}
 _ONCE_MORE = {
     "en": "That doesn't fit the schema ({problem}). Write only the JSON.",
     "zh": "这不符合 JSON Schema（{problem}）。请只写 JSON。",
@@ -101,6 +122,23 @@ def extraction_prompt(name: str, text: str, schema: str, language: Language) -> 
     """Return the messages that ask the model to fill in a JSON Schema from a text."""
     return chat_prompt(_EXTRACT[language]).format_messages(
         name=quoted(name), text=quoted(text), schema=quoted(schema), history=[]
+    )
+
+
+def choosing_prompt(
+    question: str, tools: Mapping[str, str], none: str, schema: str, language: Language
+) -> list[BaseMessage]:
+    """Return the messages that ask the model which tool a question wants, by what each tells."""
+    listed = "\n".join(f"- {name}: {about}" for name, about in tools.items())
+    return chat_prompt(_CHOOSE[language]).format_messages(
+        question=quoted(question), tools=quoted(listed), none=none, schema=schema, history=[]
+    )
+
+
+def filling_prompt(question: str, tool: str, schema: str, language: Language) -> list[BaseMessage]:
+    """Return the messages that ask the model for the values that a question gives a tool."""
+    return chat_prompt(_FILL[language]).format_messages(
+        question=quoted(question), tool=quoted(tool), schema=quoted(schema), history=[]
     )
 
 

@@ -10,7 +10,7 @@ import asyncio
 import json
 import mimetypes
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -57,6 +57,28 @@ class Got:
     answer: Fetched
 
 
+@asynccontextmanager
+async def fetched(
+    fetcher: Fetcher,
+    url: str,
+    limit: int,
+    *,
+    own: Collection[str] = (),
+    origins: Collection[str] | None = None,
+    headers: Mapping[str, str] | None = None,
+    validators: Mapping[str, str] | None = None,
+) -> AsyncGenerator[Got, None]:
+    """Fetch what stands at an address for as long as the context lasts; raise `FetchError`."""
+    with TemporaryDirectory(prefix="teamglm-") as folder:
+        file = Path(folder) / "page"
+        answer = await fetcher.fetch(
+            url, file, limit, own=own, origins=origins, headers=headers, validators=validators
+        )
+        if answer.status != 200 and not (validators and answer.status == 304):
+            raise FetchError("unreachable", f"the server answered {answer.status}")
+        yield Got(file, _read_as(url, answer), answer)
+
+
 class Pages:
     """Learns web pages and keeps them up to date."""
 
@@ -80,15 +102,11 @@ class Pages:
         self, page: Page, validators: Mapping[str, str] | None = None
     ) -> AsyncGenerator[Got, None]:
         """Fetch a page for as long as the context lasts; raise `FetchError`."""
-        url = page.name
-        with TemporaryDirectory(prefix="teamglm-") as folder:
-            file = Path(folder) / "page"
-            answer = await self._fetcher.fetch(
-                url, file, self._max_bytes, own=page.own, validators=validators
-            )
-            if answer.status != 200 and not (validators and answer.status == 304):
-                raise FetchError("unreachable", f"the server answered {answer.status}")
-            yield Got(file, _read_as(url, answer), answer)
+        asked = fetched(
+            self._fetcher, page.name, self._max_bytes, own=page.own, validators=validators
+        )
+        async with asked as got:
+            yield got
 
     async def learn(
         self, page: Page, *, taught_by: str | None = None, progress: Progress | None = None
@@ -175,6 +193,8 @@ def _read_as(url: str, answer: Fetched) -> str:
     ending = PurePosixPath(httpx.URL(url).path).suffix.lower()
     if answer.html:
         ending = ".html"
+    elif answer.content_type.endswith("+json"):
+        ending = ".json"
     elif ending not in SUFFIXES or not ending:
         ending = mimetypes.guess_extension(answer.content_type) or ".txt"
     return f"page{ending}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from bot.messages import Reply, ReplyEvent, Request
 from bot.settings import Settings
@@ -85,9 +86,13 @@ class FakeEmbeddings(HashEmbeddings):
 
 
 class FakeChat(BaseChatModel):
-    """Says `answer` word by word; `prompts` is what it was given."""
+    """Says `answer` word by word; `prompts` is what it was given.
+
+    Held to a JSON Schema it fills that in from `fills`, if there is anything in it.
+    """
 
     answer: str = "Report it at once."
+    fills: Mapping[str, Any] = Field(default_factory=dict)
     context_window: int = 4096
     broken: Any = None
     gate: Any = None
@@ -133,10 +138,17 @@ class FakeChat(BaseChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         self._prompts.append(messages)
-        for piece in self.answer.splitlines(keepends=True) or [""]:
+        answer = self.answer
+        if self.fills and "json_schema" in kwargs:
+            answer = json.dumps({name: self.fills.get(name) for name in _fields(kwargs)})
+        for piece in answer.splitlines(keepends=True) or [""]:
             yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
         if self.broken is not None:
             raise self.broken
+
+
+def _fields(options: Mapping[str, Any]) -> list[str]:
+    return list(options["json_schema"]["properties"])
 
 
 def use(

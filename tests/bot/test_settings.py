@@ -9,7 +9,8 @@ from pydantic import SecretStr
 
 from bot.model_settings import ServerModel
 from bot.policies import belonging, granted
-from bot.settings import Secrets, Settings, SettingsError, load_settings, trigger
+from bot.settings import Secrets, Settings, SettingsError, load_settings
+from bot.source_settings import trigger
 from rag.ingest.standing import Address, Standing
 from tests.bot.fakes import EMPTY, config
 

@@ -20,9 +20,29 @@ class Site:
     async def page(self, request: web.BaseRequest) -> web.StreamResponse:
         return web.Response(body=PAGE, content_type="text/html", headers={"ETag": '"1"'})
 
+    def says(self, text: str, content_type: str = "application/json") -> None:
+        """Answer with a text from now on, whatever is asked."""
+
+        async def answer(request: web.BaseRequest) -> web.StreamResponse:
+            return web.Response(text=text, content_type=content_type)
+
+        self.answer = answer
+
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         self.asked.append(request)
         return await self.answer(request)
+
+
+def tools(site: Site, **more: object) -> dict[str, object]:
+    """Return the settings of a tool that asks a site how things are; `more` is of the tool."""
+    tool = {
+        "about": "How a service of ours is doing",
+        "url": f"{site.address}/services/{{service}}",
+        "parameters": {"service": {"about": "Which service"}},
+        "private": True,
+    }
+    host = site.address.partition("://")[2]
+    return {"hosts": [host], "declared": {"health": {**tool, **more}}}
 
 
 async def serving(site: Site) -> AsyncIterator[Site]:

@@ -18,7 +18,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from sqlalchemy import event
 
 from bot.schedule import FolderSchedule
-from bot.settings import trigger
+from bot.source_settings import trigger
 from rag.ingest.folders import Folder, scan
 from tests.rag.ingest.conftest import Bench, bench, opened
 from tests.reliability.process import Bot, Nursery

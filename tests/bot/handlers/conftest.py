@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,12 +32,19 @@ def parser() -> LineParser | None:
 
 
 @pytest.fixture
+def more() -> Mapping[str, Any]:
+    """Further settings of the bot."""
+    return {}
+
+
+@pytest.fixture
 async def bot(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     chat: FakeChat,
     embeddings: FakeEmbeddings,
     parser: LineParser | None,
+    more: Mapping[str, Any],
     request: pytest.FixtureRequest,
 ) -> AsyncIterator[App]:
     """A bot with the real store, an empty watched folder and uploads of at most 1 MB.
@@ -53,6 +61,7 @@ async def bot(
         folders=[{"path": watched, "name": "watched"}],
         limits={"upload_megabytes": 1},
         answers={"refuse_below": 0, "history": 2, **getattr(request, "param", {})},
+        **more,
     )
     async with opened(chosen) as app:
         yield app

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
 import pytest
 
-from tests.contracts.skill import Skill, SkillContract
+from bot.app import App
+from tests.bot.fakes import FakeChat
+from tests.contracts.skill import SCOPE, Skill, SkillContract
+from tests.doubles.site import Site, serving, tools
 from tests.fakes import LineParser
 
 NAME = "laptops.md"
@@ -75,6 +81,16 @@ ROOMS = Skill(
     reads=False,
 )
 
+LOOKUP = Skill(
+    "lookup",
+    "/services/billing",
+    "Billing is degraded since 09:40 because of card payments.\n",
+    text="How is billing doing?",
+    says="Billing is degraded since 09:40.",
+    fills={"tool": "health", "service": "billing"},
+    names=False,
+)
+
 
 class TestSkill(SkillContract):
     @pytest.fixture(params=SKILLS, ids=lambda skill: skill.command)
@@ -91,3 +107,24 @@ class TestTable(SkillContract):
     @pytest.fixture
     def parser(self) -> LineParser | None:
         return None  # cells come out of the real sandbox
+
+
+class TestLookup(SkillContract):
+    @pytest.fixture
+    def skill(self) -> Skill:
+        return LOOKUP
+
+    @pytest.fixture
+    async def site(self) -> AsyncIterator[Site]:
+        async for served in serving(Site()):
+            served.says(LOOKUP.document, "text/plain")
+            yield served
+
+    @pytest.fixture
+    def more(self, site: Site) -> Mapping[str, Any]:
+        return {"tools": tools(site, scope=SCOPE)}
+
+    @pytest.fixture
+    def taught(self, bot: App, chat: FakeChat) -> App:
+        chat.answer, chat.fills = LOOKUP.says, LOOKUP.fills
+        return bot
