@@ -61,7 +61,15 @@ from bot.models import (
     ocr,
     reranker,
 )
-from bot.policies import belonging, granted, limits_of, may_configure, rights_of, tools_of
+from bot.policies import (
+    belonging,
+    calibration_of,
+    granted,
+    limits_of,
+    may_configure,
+    rights_of,
+    tools_of,
+)
 from bot.regression import Regression
 from bot.reminders import Reminders
 from bot.router import Router, examples
@@ -73,8 +81,6 @@ from bot.voices import Talker, Voices
 from bot.writer import Writer
 from rag.audience import Audience
 from rag.author import AnswerLimits, Author
-from rag.calibration import CALIBRATION, Calibration
-from rag.calibration import read as read_calibration
 from rag.drafts import Drafts
 from rag.errors import DocumentError, StoreUnavailable, TeamglmError
 from rag.extraction import Extraction
@@ -403,16 +409,6 @@ class App:
             if not part.done:
                 return part.what
         return None
-
-
-def calibration_about(settings: Settings) -> dict[str, str]:
-    """Return what a calibration holds for: with other models it is another."""
-    return {"chat_model": settings.chat_model, "embedding_model": settings.embedding_model}
-
-
-def calibration_of(settings: Settings) -> Calibration | None:
-    """Return what `teamglm calibrate` found out about these models here, if it has been run."""
-    return read_calibration(settings.data / CALIBRATION, calibration_about(settings))
 
 
 def database_url(settings: Settings) -> str:

@@ -15,9 +15,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bot.app import App, calibration_about, opened
+from bot.app import App, opened
 from bot.evaluation import indexed
 from bot.plots import trade_off
+from bot.policies import calibration_about
 from bot.settings import Settings
 from bot.source_settings import FolderSettings
 from rag.audience import PUBLIC, Audience

@@ -8,6 +8,8 @@ from bot.dispatch import Limits
 from bot.models import answers_at_once
 from bot.rights import Who
 from bot.settings import Settings
+from rag.calibration import CALIBRATION, Calibration
+from rag.calibration import read as read_calibration
 from rag.ingest.blobs import WEB
 from rag.ingest.pages import Page
 from rag.ingest.standing import Standing
@@ -27,6 +29,16 @@ def limits_of(settings: Settings) -> Limits:
         per_minute_each=limits.requests_per_minute_each,
         per_minute_channel=limits.requests_per_minute_channel,
     )
+
+
+def calibration_about(settings: Settings) -> dict[str, str]:
+    """Return what a calibration holds for: with other models it is another."""
+    return {"chat_model": settings.chat_model, "embedding_model": settings.embedding_model}
+
+
+def calibration_of(settings: Settings) -> Calibration | None:
+    """Return what `teamglm calibrate` found out about these models here, if it has been run."""
+    return read_calibration(settings.data / CALIBRATION, calibration_about(settings))
 
 
 def rights_of(settings: Settings) -> dict[str, Who]:

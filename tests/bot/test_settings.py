@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.model_settings import ServerModel
-from bot.policies import belonging, granted
+from bot.policies import belonging, granted, tools_of
 from bot.settings import Secrets, Settings, SettingsError, load_settings
 from bot.source_settings import trigger
 from rag.ingest.standing import Address, Standing
@@ -181,6 +181,53 @@ def test_broken_yaml_is_told_with_its_line(tmp_path: Path) -> None:
     sentence = refused(tmp_path, "web:\n  port: [1\nconsole: true\n")
     assert "line " in sentence
     assert "config.yaml" in sentence
+
+
+TOOL = "about: How it is, url: 'https://api.example.com/{x}', parameters: {x: {about: Which}}"
+
+
+@pytest.mark.parametrize(
+    ("tools", "says"),
+    [
+        (f"declared: {{status: {{{TOOL}}}}}", "list of hosts"),
+        (f"hosts: [api.example.com], declared: {{none: {{{TOOL}}}}}", "'none'"),
+        (f"hosts: [api.example.com], declared: {{a b: {{{TOOL}}}}}", "'a b'"),
+        ("hosts: ['https://api.example.com']", "is no host"),
+        ("declared: {status: {url: 'https://api.example.com/'}}", "about"),
+        (f"hosts: [api.example.com], declared: {{status: {{{TOOL}, method: POST}}}}", "method"),
+        (
+            "hosts: [a.org], declared: {s: {about: a, url: 'https://a.org/{x}', "
+            "parameters: {x: {about: b, pattern: '['}}}}",
+            "regular expression",
+        ),
+        (
+            f"hosts: [api.example.com], declared: {{s: {{{TOOL}, headers: {{X-Key: $API_KEY}}}}}}",
+            "API_KEY",
+        ),
+    ],
+)
+def test_a_tool_that_cannot_be_meant_is_told(tmp_path: Path, tools: str, says: str) -> None:
+    assert says in refused(tmp_path, f"tools: {{{tools}}}")
+
+
+def test_a_tool_takes_its_headers_from_the_environment(tmp_path: Path) -> None:
+    text = (
+        f"tools: {{hosts: [api.example.com], declared: {{status: {{{TOOL}, scope: 'folder:ops', "
+        "channels: ['slack:-:T1:C1'], headers: {Authorization: Bearer $API_KEY}}}}"
+    )
+    loaded = load(tmp_path, text, environment={"API_KEY": "hush"})
+    (tool,) = tools_of(loaded)
+    assert tool.headers == {"Authorization": "Bearer hush"}
+    assert loaded.secrets.values() == ["hush"]
+    assert "hush" not in repr(loaded)
+    assert granted(loaded) == {"slack:-:T1:C1": frozenset({"folder:ops"})}
+    broken = refused(tmp_path, text, environment={"API_KEY": "hush\nX: y"})
+    assert "Authorization" in broken
+    assert "hush" not in broken
+
+
+def test_as_shipped_there_are_no_tools() -> None:
+    assert tools_of(load_settings(Path("config.yaml"), environment=EMPTY)) == []
 
 
 @pytest.mark.parametrize("content", [b"- a list\n", b"\xff\xfe", b"just words"])

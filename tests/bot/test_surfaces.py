@@ -22,13 +22,16 @@ from bot.app import App
 from bot.messages import Attachment, Download, Language, Reply, Request
 from tests.bot.adapters.web.browsing import ARGUMENTS, CHROMIUM, ask
 from tests.bot.fakes import FakeChat, FakeEmbeddings, collect, request, settings, use
-from tests.bot.handlers.test_skills import LAPTOPS, NAME, SAYS, SKILLS
+from tests.bot.handlers.test_skills import LAPTOPS, LOOKUP, NAME, SAYS
+from tests.bot.handlers.test_skills import SKILLS as OF_DOCUMENTS
 from tests.contracts.skill import Skill
 from tests.doubles.discord_running import running
 from tests.doubles.discord_wire import DiscordDouble
+from tests.doubles.site import Site, serving, tools
 from tests.doubles.slack import SlackDouble
 from tests.fakes import LineParser
 
+SKILLS = [*OF_DOCUMENTS, LOOKUP]
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -44,13 +47,23 @@ class Everywhere:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def everywhere(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Everywhere]:
+async def site() -> AsyncIterator[Site]:
+    async for served in serving(Site()):
+        served.says(LOOKUP.document, "text/plain")
+        yield served
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def everywhere(
+    tmp_path_factory: pytest.TempPathFactory, site: Site
+) -> AsyncIterator[Everywhere]:
     folder = tmp_path_factory.mktemp("surfaces")
     chat, downloads = FakeChat(), dict[str, Download](cli=copy_local)
+    chosen = settings(folder, permissions={"settings": "anyone"}, tools=tools(site))
     with pytest.MonkeyPatch.context() as patch:
         use(patch, chat=chat, embeddings=FakeEmbeddings())
         patch.setattr("bot.app.Sandbox", lambda **limits: LineParser())
-        app = App(settings(folder, permissions={"settings": "anyone"}), downloads)
+        app = App(chosen, downloads)
     app.claim()
     await _taught(app, folder)
     app.dispatcher._route = in_plain_words
@@ -109,7 +122,7 @@ def says(skill: Skill) -> str:
 @pytest.fixture(params=SKILLS, ids=lambda skill: skill.command)
 def skill(request: pytest.FixtureRequest, everywhere: Everywhere) -> Skill:
     chosen: Skill = request.param
-    everywhere.chat.answer = chosen.says
+    everywhere.chat.answer, everywhere.chat.fills = chosen.says, chosen.fills
     return chosen
 
 
@@ -216,7 +229,7 @@ async def test_on_the_page(everywhere: Everywhere, tmp_path: Path) -> None:
         await page.goto(await address)
         await expect(page.locator(".state")).to_have_attribute("data-kind", "ready", timeout=60_000)
         for number, skill in enumerate(SKILLS):
-            everywhere.chat.answer = skill.says
+            everywhere.chat.answer, everywhere.chat.fills = skill.says, skill.fills
             await ask(page, f"/{skill.command} {line(skill)}")
             answer = page.locator(".exchange").nth(number).locator(".answer")
             expected = "Slack or Discord" if skill.of_channels else says(skill)
