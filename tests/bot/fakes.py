@@ -88,7 +88,7 @@ class FakeEmbeddings(HashEmbeddings):
 class FakeChat(BaseChatModel):
     """Says `answer` word by word; `prompts` is what it was given.
 
-    Held to a JSON Schema it fills that in from `fills`, if there is anything in it.
+    Held to a JSON Schema whose fields `fills` has, it fills them in.
     """
 
     answer: str = "Report it at once."
@@ -139,16 +139,13 @@ class FakeChat(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         self._prompts.append(messages)
         answer = self.answer
-        if self.fills and "json_schema" in kwargs:
-            answer = json.dumps({name: self.fills.get(name) for name in _fields(kwargs)})
+        fields = kwargs.get("json_schema", {}).get("properties", {}).keys()
+        if fields and fields <= self.fills.keys():
+            answer = json.dumps({name: self.fills[name] for name in fields})
         for piece in answer.splitlines(keepends=True) or [""]:
             yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
         if self.broken is not None:
             raise self.broken
-
-
-def _fields(options: Mapping[str, Any]) -> list[str]:
-    return list(options["json_schema"]["properties"])
 
 
 def use(

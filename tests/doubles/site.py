@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 
 from aiohttp import web
 
@@ -45,10 +45,10 @@ def tools(site: Site, **more: object) -> dict[str, object]:
     return {"hosts": [host], "declared": {"health": {**tool, **more}}}
 
 
-async def serving(site: Site) -> AsyncIterator[Site]:
+async def serving(site: Site, port: int = 0) -> AsyncGenerator[Site, None]:
     runner = web.ServerRunner(web.Server(site.handle), shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
     site.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
     yield site
     await runner.cleanup()

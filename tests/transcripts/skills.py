@@ -7,6 +7,7 @@ the page says of table questions was written with the embedded model, and stays.
 from __future__ import annotations
 
 import asyncio
+import json
 import shlex
 import sys
 import textwrap
@@ -20,6 +21,8 @@ from bot.adapters.local import ADDRESS_FILE, LocalApi
 from bot.app import opened
 from bot.settings import load_settings
 from tests.bot.fakes import FakeChat, FakeEmbeddings, use
+from tests.doubles.site import Site, tools
+from tests.doubles.site import serving as serving_site
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "docs" / "skills.md"
@@ -39,6 +42,12 @@ TRAIN = (
     "A release leaves every second Tuesday at 11:00 Xiamen time. "
     "What isn't merged by the code freeze waits for the next train."
 )
+BILLING = {
+    "service": "billing",
+    "state": "degraded",
+    "since": "09:40",
+    "because": "card payments time out",
+}
 LEARNED = ("release-process.html", "on-call.csv", "使用指南.md")
 SECTIONS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]], ...] = (
     (
@@ -133,6 +142,21 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]], ...] =
         ),
     ),
     (
+        "Pages and APIs",
+        "A question about a web page that it names, or one that a read-only HTTP API can answer: "
+        "`tools` in config.yaml declares which there are, with the hosts that may be asked, and as "
+        "shipped there are none. The chat model chooses one and takes its values from the "
+        "question; `tool=NAME` names it. The answer is proven by what came back and cites the "
+        "address that was asked. Here `health` asks a server of this machine.",
+        (
+            (
+                "Billing is degraded since 09:40 because card payments time out.",
+                ("lookup", "How is billing doing?"),
+            ),
+            ("", ("lookup", "How is billing doing?", "--tool", "weather")),
+        ),
+    ),
+    (
         "Reminders, scheduled questions and digests",
         "`/glm remind` on Slack and `/remind` on Discord post something later where they are "
         "given, or to you alone (“remind me …”): a text, or the answer to a question, found "
@@ -215,10 +239,14 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]], ...] =
 async def main() -> None:
     """Have a running bot do every example from the command line, and write the page."""
     parts = [HEAD]
-    chat = FakeChat()
+    chat = FakeChat(fills={"tool": "health", "service": "billing"})
+    site = Site()
+    site.says(json.dumps(BILLING))
+    asked = serving_site(site, 8123)
+    await anext(asked)
     with TemporaryDirectory(prefix="teamglm-") as data, pytest.MonkeyPatch.context() as patch:
         use(patch, chat=chat, embeddings=FakeEmbeddings())
-        changes = ["answers.refuse_below=0", "ocr_model=null"]
+        changes = ["answers.refuse_below=0", "ocr_model=null", f"tools={json.dumps(tools(site))}"]
         settings = load_settings(ROOT / "config.yaml", changes=changes, data=Path(data))
         async with opened(settings) as app:
             local = LocalApi(app.dispatcher.handle, settings.data / ADDRESS_FILE)
@@ -234,6 +262,7 @@ async def main() -> None:
             serving.cancel()
             with suppress(asyncio.CancelledError):
                 await serving
+    await asked.aclose()
     _, tables, kept = DOCUMENT.read_text(encoding="utf-8").partition("## Table questions")
     DOCUMENT.write_text("\n".join([*parts, tables + kept]), encoding="utf-8")
 
