@@ -18,9 +18,13 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from bot.adapters.local import ADDRESS_FILE, LocalApi
-from bot.app import opened
+from bot.app import App, opened
+from bot.models import embedding_model
+from bot.render import plain
+from bot.router import Router, examples
+from bot.routing import Routing
 from bot.settings import load_settings
-from tests.bot.fakes import FakeChat, FakeEmbeddings, use
+from tests.bot.fakes import FakeChat, FakeEmbeddings, collect, request, use
 from tests.doubles.site import Site, tools
 from tests.doubles.site import serving as serving_site
 
@@ -48,6 +52,8 @@ BILLING = {
     "since": "09:40",
     "because": "card payments time out",
 }
+SAY, REDO = "says", "presses"
+"""Instead of a verb: somebody says something, or presses the button below its answer."""
 LEARNED = ("release-process.html", "on-call.csv", "使用指南.md")
 SECTIONS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]], ...] = (
     (
@@ -204,8 +210,15 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]], ...] =
         "question, where there is a sheet; a reminder; a word of small talk. In doubt it is a "
         "question. What was taken for something else has a button *Answer as a question* on Slack, "
         "Discord and the page; in a terminal, `/ask` is one. `answers.choose_skills: false` "
-        "switches this off. [bench](../bench/README.md) says how often it is right.",
-        (),
+        "switches this off. [bench](../bench/README.md) says how often it is right. Here the "
+        "embedded model tells what is wanted.",
+        (
+            (TRAIN, (SAY, "can you sum up release-process.html for me?")),
+            (TRAIN, (REDO, "can you sum up release-process.html for me?")),
+            ("", (SAY, "remind us every Friday at 4 pm to water the plants")),
+            ("", (SAY, "thanks, that helped a lot!")),
+            ("", (SAY, "哈哈，谢谢你啦")),
+        ),
     ),
     (
         "A channel's settings",
@@ -253,10 +266,14 @@ async def main() -> None:
             serving = asyncio.create_task(local.run())
             for name in LEARNED:
                 await _ran(data, ("index", f"knowledge/{name}"))
+            await _route(app, Path(data))
             for title, about, examples in SECTIONS:
                 parts.append(f"## {title}\n\n{textwrap.fill(about, 100)}\n")
                 for says, arguments in examples:
                     chat.answer = says
+                    if arguments[0] in (SAY, REDO):
+                        parts.append(await _told(app, *arguments))
+                        continue
                     said = await _ran(data, arguments)
                     parts.append(f"```console\n$ teamglm {shlex.join(arguments)}\n{said}\n```\n")
             serving.cancel()
@@ -265,6 +282,32 @@ async def main() -> None:
     await asked.aclose()
     _, tables, kept = DOCUMENT.read_text(encoding="utf-8").partition("## Table questions")
     DOCUMENT.write_text("\n".join([*parts, tables + kept]), encoding="utf-8")
+
+
+async def _route(app: App, folder: Path) -> None:
+    """Have the real embedding model tell what plain messages want."""
+    model = embedding_model(load_settings(ROOT / "config.yaml", environment={}))
+    await asyncio.to_thread(model.load)
+    routing = Routing(
+        Router(model.embed_queries, examples()),
+        folder / "real.npz",
+        key=lambda: model.key,
+        named=app._named,
+        has_tables=app.tables.has_any,
+    )
+    await routing.ready()
+    app.dispatcher._route = routing
+
+
+async def _told(app: App, does: str, text: str) -> str:
+    """Return a plain message with its answer, or the answer to it as a question."""
+    here = "slack:-:T0TEAM:C0GENERAL"
+    place = {"scope": here, "audience": frozenset({"public", here}), "user": "ann"}
+    asked = request(text, plain=does == SAY, **place)
+    _, reply = await collect(app.dispatcher.handle(asked))
+    shown = plain(reply) + ("\n[Answer as a question]" if reply.taken_for else "")
+    head = f"ann: @TeamGLM {text}" if does == SAY else "ann presses “Answer as a question”"
+    return f"```text\n{head}\n\nTeamGLM: {shown}\n```\n"
 
 
 async def _ran(data: str, arguments: tuple[str, ...]) -> str:
