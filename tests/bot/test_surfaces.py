@@ -15,23 +15,41 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Page, async_playwright, expect
 
+from bot.__main__ import run
 from bot.adapters.console import ConsoleAdapter, copy_local
+from bot.adapters.local import ADDRESS_FILE, LocalApi
 from bot.adapters.slack.adapter import SlackAdapter
 from bot.adapters.web import WebAdapter
 from bot.app import App
 from bot.messages import Attachment, Download, Language, Reply, Request
+from rag.ingest.loaders.grids import grids
+from rag.ingest.parsed import Grid
 from tests.bot.adapters.web.browsing import ARGUMENTS, CHROMIUM, ask
-from tests.bot.fakes import FakeChat, FakeEmbeddings, collect, request, settings, use
+from tests.bot.fakes import FakeChat, FakeEmbeddings, collect, config, request, settings, use
 from tests.bot.handlers.test_skills import LAPTOPS, LOOKUP, NAME, SAYS
-from tests.bot.handlers.test_skills import SKILLS as OF_DOCUMENTS
+from tests.bot.handlers.test_skills import SKILLS as OF_TEXTS
 from tests.contracts.skill import Skill
 from tests.doubles.discord_running import running
 from tests.doubles.discord_wire import DiscordDouble
 from tests.doubles.site import Site, serving, tools
 from tests.doubles.slack import SlackDouble
 from tests.fakes import LineParser
+from tests.rag.ingest.files import SHARED
 
-SKILLS = [*OF_DOCUMENTS, LOOKUP]
+KNOWN = Path(__file__).parents[2] / "knowledge"
+CUPS = SHARED / "documents" / "u__stanley-cups-with-emoji.csv"
+SHEET, COLUMN = (CUPS, "Team") if CUPS.exists() else (KNOWN / "on-call.csv", "On_call")
+TABLE = Skill(
+    "table",
+    SHEET.name,
+    SHEET.read_text(encoding="utf-8"),
+    text="How many are there?",
+    says=f"SELECT count({COLUMN}) FROM {SHEET.stem.replace('-', '_')}",
+    options={"document": SHEET.name},
+)
+"""Over a real sheet."""
+SKILLS = [*OF_TEXTS, LOOKUP, TABLE]
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -44,6 +62,14 @@ class Everywhere:
     slack: SlackDouble
     discord: DiscordDouble
     terminal: ConsoleAdapter
+
+
+class Reader(LineParser):
+    """Reads cells too, without a child process."""
+
+    def grids(self, file: Path) -> list[Grid]:
+        """Return the sheets of a file."""
+        return list(grids(file.read_bytes(), file.name))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -62,7 +88,7 @@ async def everywhere(
     chosen = settings(folder, permissions={"settings": "anyone"}, tools=tools(site))
     with pytest.MonkeyPatch.context() as patch:
         use(patch, chat=chat, embeddings=FakeEmbeddings())
-        patch.setattr("bot.app.Sandbox", lambda **limits: LineParser())
+        patch.setattr("bot.app.Sandbox", lambda **limits: Reader())
         app = App(chosen, downloads)
     app.claim()
     await _taught(app, folder)
@@ -104,9 +130,10 @@ async def in_plain_words(asked: Request, _language: Language) -> Request:
 async def _taught(app: App, folder: Path) -> None:
     file = folder / NAME
     file.write_text(LAPTOPS, encoding="utf-8")
-    asked = request("", "upload", attachments=(Attachment(NAME, None, str(file)),))
-    _, reply = await collect(app.dispatcher.handle(asked))
-    assert reply.outcome == "answer", reply.text
+    for each in (file, SHEET):
+        asked = request("", "upload", attachments=(Attachment(each.name, None, str(each)),))
+        _, reply = await collect(app.dispatcher.handle(asked))
+        assert reply.outcome == "answer", reply.text
 
 
 def line(skill: Skill) -> str:
@@ -252,6 +279,24 @@ async def test_in_a_terminal(everywhere: Everywhere, skill: Skill) -> None:
     else:
         assert reply.outcome == "answer", reply.text
         assert says(skill) in reply.text
+
+
+async def test_a_table_question_at_the_command_line(
+    everywhere: Everywhere, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everywhere.chat.answer = TABLE.says
+    data = everywhere.app.settings.data
+    serving = asyncio.create_task(
+        LocalApi(everywhere.app.dispatcher.handle, data / ADDRESS_FILE).run()
+    )
+    await everywhere.slack.until((data / ADDRESS_FILE).exists)
+    places = ["--config", str(config(tmp_path)), "--data", str(data)]
+    verb = ["table", TABLE.text, "--document", SHEET.name]
+    assert await asyncio.to_thread(run, [*places, *verb]) == 0
+    assert TABLE.says in capsys.readouterr().out
+    serving.cancel()
+    with suppress(asyncio.CancelledError):
+        await serving
 
 
 PLAIN = "Could you sum up the laptops, please?"
