@@ -302,8 +302,8 @@ async def _route(app: App, folder: Path) -> None:
 async def _told(app: App, does: str, text: str) -> str:
     """Return a plain message with its answer, or the answer to it as a question."""
     here = "slack:-:T0TEAM:C0GENERAL"
-    place = {"scope": here, "audience": frozenset({"public", here}), "user": "ann"}
-    asked = request(text, plain=does == SAY, **place)
+    audience = frozenset({"public", here})
+    asked = request(text, plain=does == SAY, scope=here, audience=audience, user="ann")
     _, reply = await collect(app.dispatcher.handle(asked))
     shown = plain(reply) + ("\n[Answer as a question]" if reply.taken_for else "")
     head = f"ann: @TeamGLM {text}" if does == SAY else "ann presses “Answer as a question”"
