@@ -1,8 +1,9 @@
-"""How often a plain message gets the right skill: `python -m bench.router [--half untouched]`.
+"""How often a plain message gets the right skill: `python -m bench.router [--half NAME]`.
 
 Over `bench/data/router.jsonl`, with the embedding model of config.yaml. The tuning half is among
 the examples that the router learns from, so it is told by routers that learned from all but a tenth
-of them; the untouched half by the one that people get.
+of them; the untouched half by the one that people get, and so are the messages of
+`bench/data/router_development.jsonl`, whose mistakes told which examples were missing.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import numpy.typing as npt
 
 from bot.models import embedding_model
 from bot.router import INTENTS, Intent, Router, examples
+from bot.routing import SURE
 from bot.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
-MESSAGES = ROOT / "bench" / "data" / "router.jsonl"
+SETS = ROOT / "bench" / "data"
+HALVES = ("tuning", "untouched", "development")
 TENTHS = 10
 
 Said = tuple[str, str, str]
@@ -29,9 +32,10 @@ Said = tuple[str, str, str]
 
 
 def messages(half: str) -> list[Said]:
-    """Return one half of the set."""
-    lines = MESSAGES.read_text(encoding="utf-8").splitlines()
-    rows = [row for row in map(json.loads, lines) if row["half"] == half]
+    """Return one half of the set, or the development set."""
+    name = "router_development" if half == "development" else "router"
+    lines = (SETS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [row for row in map(json.loads, lines) if row.get("half", half) == half]
     return [(row["text"], row["intent"], row["language"]) for row in rows]
 
 
@@ -43,8 +47,10 @@ def split(known: dict[Intent, list[str]], tenth: int) -> dict[Intent, list[str]]
     }
 
 
-def told(half: str, embed: dict[str, npt.NDArray[np.float64]], folder: Path) -> dict[str, str]:
-    """Return what each message of a half is taken for."""
+def told(
+    half: str, embed: dict[str, npt.NDArray[np.float64]], folder: Path
+) -> dict[str, dict[Intent, float]]:
+    """Return how likely each intent of each message of a half is, the likeliest first."""
     known = examples()
     asked = [text for text, _, _ in messages(half)]
     routers = []
@@ -54,7 +60,7 @@ def told(half: str, embed: dict[str, npt.NDArray[np.float64]], folder: Path) -> 
         routers.append(router)
     place = {text: at % TENTHS for texts in known.values() for at, text in enumerate(texts)}
     chosen = {text: routers[place[text] if half == "tuning" else 0] for text in asked}
-    return {text: next(iter(chosen[text].tell(text))) for text in asked}
+    return {text: chosen[text].tell(text) for text in asked}
 
 
 def report(half: str, folder: Path) -> str:
@@ -69,15 +75,22 @@ def report(half: str, folder: Path) -> str:
     finally:
         model.close()
     began = time.perf_counter()
-    found = told(half, embed, folder)
+    shares = told(half, embed, folder)
     seconds = time.perf_counter() - began
     rows = messages(half)
+    found = {text: next(iter(each)) for text, each in shares.items()}
+    sure = {
+        text: found[text] if max(each.values()) >= SURE else "question"
+        for text, each in shares.items()
+    }
     right = [(intent, language) for text, intent, language in rows if found[text] == intent]
     lines = [f"{half}: {len(right)} of {len(rows)} = {len(right) / len(rows):.1%}"]
     for at, names in ((1, ("en", "zh", "mixed")), (0, INTENTS)):
         counts = Counter(each[at] for each in right)
         all_of = Counter(row[1 + at] for row in rows)
         lines += [f"  {name}: {counts[name]} of {all_of[name]}" for name in names if all_of[name]]
+    safe = sum(sure[text] == intent for text, intent, _ in rows)
+    lines.append(f"  {safe} where less than {SURE} is taken for a question")
     lines.append(f"learned and told in {seconds:.1f} s, without the embedding")
     return "\n".join(lines)
 
@@ -86,7 +99,7 @@ if __name__ == "__main__":
     from tempfile import TemporaryDirectory
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--half", choices=["tuning", "untouched"], default="tuning")
+    parser.add_argument("--half", choices=HALVES, default="tuning")
     options = parser.parse_args()
     with TemporaryDirectory() as kept:
         print(report(options.half, Path(kept)))

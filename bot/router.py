@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 from scipy.optimize import minimize
+from scipy.sparse import csr_array
 
 from bot.cues import cued, without_lead
 from rag.language import simplified
@@ -32,15 +33,15 @@ INTENTS: tuple[Intent, ...] = ("question", "summary", "table", "reminder", "smal
 _Matrix = npt.NDArray[np.float64]
 Embed = Callable[[list[str]], Sequence[Sequence[float]]]
 
-_VERSION = 1
+_VERSION = 2
 """Of `wording`: what was learned with another one is learned again."""
 _READ = 600
 """Characters of a message that tell what it wants."""
 _HASHED = 4096
 _SPREAD = 5e-4
 """How far the weights are held together: the more, the less it trusts single words."""
-_MEANING = 1.5
-_WORDING = 1.0
+_MEANING = 4.0
+_WORDING = 2.0
 _CUED = 0.5
 
 _MARKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
@@ -136,7 +137,7 @@ class Router:
         meaning = meaning / max(float(np.linalg.norm(meaning)), 1e-9)
         said = marked(text)
         cues = np.array([*cued(said), 1 / _CUED])  # the last is the same for all
-        return np.concatenate([_MEANING * meaning, _WORDING * worded(said), _CUED * cues])
+        return np.concatenate([_MEANING * meaning, _CUED * cues, _WORDING * worded(said)])
 
 
 def examples() -> dict[Intent, list[str]]:
@@ -157,12 +158,14 @@ def fitted(rows: _Matrix, truth: npt.NDArray[np.intp], spread: float = _SPREAD) 
     wanted = np.eye(kinds)[truth]
     counts = np.bincount(truth, minlength=kinds)
     weight = (len(truth) / kinds / np.maximum(counts, 1))[truth][:, None]
+    full, words = rows[:, :-_HASHED], csr_array(rows[:, -_HASHED:])  # most words aren't said
 
     def loss(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         weights = flat.reshape(rows.shape[1], kinds)
-        shares = softmax(rows @ weights)
+        shares = softmax(full @ weights[:-_HASHED] + words @ weights[-_HASHED:])
         miss = -(weight * wanted * np.log(np.maximum(shares, 1e-12))).sum() / len(truth)
-        slope = rows.T @ (weight * (shares - wanted)) / len(truth) + 2 * spread * weights
+        off = weight * (shares - wanted) / len(truth)
+        slope = np.concatenate([full.T @ off, words.T @ off]) + 2 * spread * weights
         return float(miss + spread * (weights**2).sum()), slope.ravel()
 
     start = np.zeros(rows.shape[1] * kinds)

@@ -17,7 +17,7 @@ from rag.audience import Audience
 
 log = logging.getLogger(__name__)
 
-_SURE = 0.6
+SURE = 0.5
 """How likely another skill has to be: below, a message is a question."""
 _LINK = re.compile(r"https?://[^\s<>\"，。；）)]+")
 _SINCE = re.compile(
@@ -82,7 +82,7 @@ class Routing:
             return request
         shares = await asyncio.to_thread(self._router.tell, text)
         intent = next(iter(shares))
-        if intent == "question" or shares[intent] < _SURE:
+        if intent == "question" or shares[intent] < SURE:
             return request
         audience = Audience.of(request.audience, folders=request.channel.folders)
         taken = await self._taken(intent, replace(request, language=language), text, audience)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections import Counter
 from hashlib import sha256
 from itertools import combinations
@@ -12,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from bot.router import INTENTS, examples
 from rag.ingest.parsed import Parsed
 from rag.ingest.sandbox import Sandbox
+from rag.language import simplified
 from tests.rag.ingest.files import SHARED
 from tests.reliability.rows import FULL
 from tests.sheets import answer, grid, path
@@ -42,6 +45,12 @@ def pieces(text: str) -> frozenset[str]:
     return frozenset(plain[at : at + 3] for at in range(max(1, len(plain) - 2)))
 
 
+def written(text: str) -> frozenset[str]:
+    """Return the runs of three characters of a message, however it is punctuated or spelt."""
+    said = re.sub(r"[\W_]+", "", simplified(unicodedata.normalize("NFKC", text)).casefold())
+    return frozenset(said[at : at + 3] for at in range(max(1, len(said) - 2)))
+
+
 @pytest.mark.parametrize("name", TEXT)
 def test_ids_are_unique_and_halves_are_those_of_the_text(name: str) -> None:
     found = lines(name)
@@ -65,6 +74,22 @@ def test_messages_are_balanced_by_language_and_intent() -> None:
     assert Counter(line["intent"] for line in found) == wanted
     for half in ("tuning", "untouched"):
         assert {line["intent"] for line in found if line["half"] == half} == set(wanted)
+
+
+def test_the_router_learns_from_nothing_like_an_untouched_message() -> None:
+    untouched = [written(line["text"]) for line in lines("router") if line["half"] == "untouched"]
+    for text in (text for texts in examples().values() for text in texts):
+        own = written(text)
+        near = (len(own & other) > 0.6 * len(own | other) for other in untouched)
+        assert not any(near), "an example is nearly a message of the untouched half: take it out"
+
+
+def test_no_development_message_is_an_example() -> None:
+    learned = {written(text) for texts in examples().values() for text in texts}
+    found = lines("router_development")
+    assert len({line["id"] for line in found}) == len(found)
+    assert {line["intent"] for line in found} == set(INTENTS)
+    assert not [line["id"] for line in found if written(line["text"]) in learned]
 
 
 def test_questions_over_documents_are_of_every_kind() -> None:
