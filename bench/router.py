@@ -19,7 +19,6 @@ import numpy.typing as npt
 
 from bot.models import embedding_model
 from bot.router import INTENTS, Intent, Router, examples
-from bot.routing import SURE
 from bot.settings import load_settings
 
 ROOT = Path(__file__).parents[1]
@@ -79,18 +78,12 @@ def report(half: str, folder: Path) -> str:
     seconds = time.perf_counter() - began
     rows = messages(half)
     found = {text: next(iter(each)) for text, each in shares.items()}
-    sure = {
-        text: found[text] if max(each.values()) >= SURE else "question"
-        for text, each in shares.items()
-    }
     right = [(intent, language) for text, intent, language in rows if found[text] == intent]
     lines = [f"{half}: {len(right)} of {len(rows)} = {len(right) / len(rows):.1%}"]
     for at, names in ((1, ("en", "zh", "mixed")), (0, INTENTS)):
         counts = Counter(each[at] for each in right)
         all_of = Counter(row[1 + at] for row in rows)
         lines += [f"  {name}: {counts[name]} of {all_of[name]}" for name in names if all_of[name]]
-    safe = sum(sure[text] == intent for text, intent, _ in rows)
-    lines.append(f"  {safe} where less than {SURE} is taken for a question")
     lines.append(f"learned and told in {seconds:.1f} s, without the embedding")
     return "\n".join(lines)
 

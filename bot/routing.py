@@ -17,8 +17,6 @@ from rag.audience import Audience
 
 log = logging.getLogger(__name__)
 
-SURE = 0.5
-"""How likely another skill has to be: below, a message is a question."""
 _LINK = re.compile(r"https?://[^\s<>\"，。；）)]+")
 _SINCE = re.compile(
     r"(?:since|last|the last|自从?|从|最近|过去|上)?\s*(?:\b(?:today|yesterday|(?:mon|tues|wednes|"
@@ -82,7 +80,7 @@ class Routing:
             return request
         shares = await asyncio.to_thread(self._router.tell, text)
         intent = next(iter(shares))
-        if intent == "question" or shares[intent] < SURE:
+        if intent == "question":
             return request
         audience = Audience.of(request.audience, folders=request.channel.folders)
         taken = await self._taken(intent, replace(request, language=language), text, audience)

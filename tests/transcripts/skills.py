@@ -207,7 +207,7 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]], ...] =
         "Plain messages",
         "What is said to the bot without a command gets the skill that it asks for: a summary of "
         "the document, page or thread that it names, or of what was missed in the channel; a table "
-        "question, where there is a sheet; a reminder; a word of small talk. In doubt it is a "
+        "question, where there is a sheet; a reminder; a word of small talk. All else is a "
         "question. What was taken for something else has a button *Answer as a question* on Slack, "
         "Discord and the page; in a terminal, `/ask` is one. `answers.choose_skills: false` "
         "switches this off. [bench](../bench/README.md) says how often it is right. Here the "
