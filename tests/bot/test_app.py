@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from bot.app import App
-from tests.bot.handlers.conftest import bot, chat, embeddings, parser
+from tests.bot.handlers.conftest import bot, chat, embeddings, more, parser
 
-__all__ = ["bot", "chat", "embeddings", "parser"]
+__all__ = ["bot", "chat", "embeddings", "more", "parser"]
 
 
 class FullDisk:

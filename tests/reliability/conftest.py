@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.bot.handlers.conftest import ask, bot, chat, embeddings, parser, send
+from tests.bot.handlers.conftest import ask, bot, chat, embeddings, more, parser, send
 from tests.reliability.process import Nursery
 
-__all__ = ["ask", "bot", "chat", "embeddings", "nursery", "parser", "send"]
+__all__ = ["ask", "bot", "chat", "embeddings", "more", "nursery", "parser", "send"]
 
 
 @pytest.fixture(scope="session")
