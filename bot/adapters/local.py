@@ -8,18 +8,18 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from bot.adapters.serving import serve
 from bot.messages import Handle, Language, Reply, ReplyEvent, Request
 from bot.wire import event_from_json, event_to_json, request_from_json, request_to_json
 
@@ -43,20 +43,10 @@ class LocalApi:
     async def run(self) -> None:
         """Serve on a free port; the address file (mode 600) exists while it does."""
         routes = [Route("/requests", self._answer, methods=["POST"])]
-        config = uvicorn.Config(
-            Starlette(routes=routes),
-            host="127.0.0.1",
-            port=0,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=1,
-        )
-        server = _Server(config)
-        listener = config.bind_socket()
+        listener = socket.create_server(("127.0.0.1", 0))
         try:
             self._write_address(listener.getsockname()[1])
-            await server.serve(sockets=[listener])
+            await serve(Starlette(routes=routes), listener)
         finally:
             self._address_file.unlink(missing_ok=True)
             listener.close()
@@ -86,19 +76,6 @@ class LocalApi:
             # Who asked may have gone: the model must not go on for nobody.
             if isinstance(events, AsyncGenerator):
                 await events.aclose()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without signal handlers: the bot has its own."""
-
-    def install_signal_handlers(self) -> None:  # older uvicorn
-        """Leave signals to the bot."""
-
-    def capture_signals(self) -> Any:  # newer uvicorn
-        """Leave signals to the bot."""
-        from contextlib import nullcontext
-
-        return nullcontext()
 
 
 def running_bot(address_file: Path) -> RemoteBot | None:

@@ -123,6 +123,18 @@ async def test_only_the_owner_can_read_the_token(tmp_path: Path) -> None:
     assert not file.exists()
 
 
+async def test_the_loop_serves_others_when_it_has_ended(tmp_path: Path) -> None:
+    async with served(ScriptedHandle(EVENTS), tmp_path / "api.json"):
+        pass
+    for _ in range(3):
+        other = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+        async with other:
+            async with asyncio.timeout(30):
+                reader, writer = await asyncio.open_connection(*other.sockets[0].getsockname())
+                assert await reader.read() == b""
+            writer.close()
+
+
 async def test_the_bot_stops_working_for_who_is_gone(tmp_path: Path) -> None:
     handle = ScriptedHandle(EVENTS[:1], stay=True)
     async with served(handle, tmp_path / "api.json") as found:

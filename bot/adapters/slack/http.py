@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-import uvicorn
+from bot.adapters import serving
 
 Answer = Callable[[bytes, Mapping[str, str]], Awaitable[tuple[int, str, bytes]]]
 """Takes a verified request's body and headers; returns a status, a content type and a body."""
@@ -89,26 +89,6 @@ async def _reply(send: Any, status: int, kind: str = "text/plain", body: bytes =
 
 async def serve(app: SignedEvents, host: str, port: int, listening: Callable[[int], None]) -> None:
     """Serve until cancelled; tell the port when it is open. A taken port is an `OSError`."""
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        lifespan="off",
-        timeout_graceful_shutdown=1,
-    )
     with socket.create_server((host, port)) as listener:
         listening(listener.getsockname()[1])
-        await _Server(config).serve(sockets=[listener])
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without signal handlers: the bot has its own."""
-
-    def install_signal_handlers(self) -> None:  # older uvicorn
-        """Leave signals to the bot."""
-
-    def capture_signals(self) -> Any:  # newer uvicorn
-        """Leave signals to the bot."""
-        from contextlib import nullcontext
-
-        return nullcontext()
+        await serving.serve(app, listener)

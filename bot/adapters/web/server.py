@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import importlib
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bot.adapters.serving import Server
 from bot.adapters.web.guard import PICTURE, Guard, is_loopback
 from bot.adapters.web.talk import LocalDownload, Talk
 from bot.adapters.web.view import Work
@@ -98,7 +98,7 @@ class WebAdapter:
         listener = _listen(self._host, self._port, self._say)
         port = listener.getsockname()[1]
         front = _Front(self._talk)
-        server = _Server(
+        server = Server(
             uvicorn.Config(
                 Guard(front, self._password),
                 lifespan="off",
@@ -181,14 +181,6 @@ class _Front:
                 "x-content-type-options": "nosniff",
             },
         )
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves the process's signals to the bot."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _listen(host: str, port: int | None, say: Callable[[str], None]) -> socket.socket:
