@@ -33,6 +33,10 @@ PHRASES: dict[str, tuple[str, str]] = {
         "I can't find that in the {documents} that I can search here.",
         "我在这里可以查找的 {documents}中找不到相关内容。",
     ),
+    "still_reading": (
+        " {documents} still to be read: ask again in a moment.",
+        "还有 {documents}正在读取，请稍后再问。",
+    ),
     "ask_whom": (" You could ask {whom}.", "可以问问{whom}。"),
     "no_documents": (
         "I don't know any documents here yet. Drop a file here or into a watched folder, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 
 from bot.conversations import Conversations, Said
 from bot.handlers.about import told, topic_of
@@ -12,7 +13,7 @@ from bot.handlers.citing import replies, whom_to_ask
 from bot.handlers.opening import opening
 from bot.handlers.seeing import audience_of
 from bot.messages import Citation, Language, Reply, ReplyEvent, Request, Sources, Status, Turn
-from bot.phrases import say
+from bot.phrases import counted, say
 from bot.voices import Voices
 from rag.audience import Audience
 from rag.pipeline import Exchange, RagPipeline
@@ -79,8 +80,18 @@ class Ask:
                 if isinstance(event, Sources):
                     passages = event.citations
                 if isinstance(event, Reply):
+                    if event.outcome == "refusal":
+                        unread = await asyncio.to_thread(self._unread, audience, language)
+                        event = replace(event, text=event.text + unread)
                     await self._keep(request, event, passages or event.nearest, follows)
                 yield event
+
+    def _unread(self, audience: Audience, language: Language) -> str:
+        """Return the sentence that says how many documents can't answer yet; empty for none."""
+        known = self._records.sources(audience)
+        waiting = sum(record.state in ("waiting", "reading") for record in known)
+        documents = counted(language, "documents", waiting)
+        return say(language, "still_reading", documents=documents) if waiting else ""
 
     async def _keep(
         self,

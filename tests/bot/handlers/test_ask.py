@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+import threading
+
 import pytest
 
 from bot.app import App
@@ -46,6 +49,30 @@ async def test_a_quote_keeps_its_number_from_sentence_to_sentence(
     _, reply = await ask(request("How soon must I report a lost laptop?"))
     assert [c.number for chunk in reply.chunks for c in chunk.citations] == [1, 1]
     assert [citation.number for citation in reply.citations] == [1]
+
+
+async def test_a_refusal_tells_what_is_still_being_read(
+    ask: Ask, send: Send, embeddings: FakeEmbeddings
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(texts: list[str]) -> None:
+        begun.set()
+        assert go_on.wait(30)
+
+    embeddings.before = hold
+    learning = asyncio.create_task(learn(ask, send))
+    try:
+        assert await asyncio.to_thread(begun.wait, 30)
+        for question, told in (("How soon?", "1 document still"), ("多久？", "1 份文档正在读取")):
+            _, reply = await ask(request(question))
+            assert reply.outcome == "refusal"
+            assert told in reply.text
+    finally:
+        go_on.set()
+        await learning
+    _, reply = await ask(request("Who sings?"))
+    assert "still" not in reply.text
 
 
 async def test_what_the_model_does_not_know_is_refused_with_the_nearest_documents(
