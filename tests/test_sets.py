@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bot.router import INTENTS, examples
+from bot.tool_settings import ToolsSettings
 from rag.ingest.parsed import Parsed
 from rag.ingest.sandbox import Sandbox
 from rag.language import simplified
@@ -29,6 +31,7 @@ TEXT = {
     "injections": "question",
     "follow_ups": "standalone",
     "conflicts": "question",
+    "tool_choice": "question",
 }
 """What is asked in a line of each set, by the set's name."""
 
@@ -179,6 +182,23 @@ def test_conflicts_say_what_stands_in_the_cited_documents() -> None:
         assert all(any(said in text for text in cited) for said in line["says"]), line["id"]
         for old in line["not_as_the_answer"]:
             assert any(old in text for text in texts.values()), line["id"]
+
+
+def test_questions_for_tools_have_values_that_the_tools_take() -> None:
+    found = lines("tool_choice")
+    assert Counter(line["language"] for line in found) == {"zh": 30, "en": 30}
+    declared = yaml.safe_load((SETS / "tool_choice.yaml").read_text(encoding="utf-8"))["tools"]
+    settings = ToolsSettings.model_validate(declared)
+    tools = {name: settings.tool(name, {}) for name in settings.declared}
+    asked = Counter(line["tool"] for line in found)
+    assert asked.pop("none") == 15
+    assert asked.keys() == tools.keys()
+    for line in (line for line in found if line["tool"] != "none"):
+        tool = tools[line["tool"]]
+        assert line["values"].keys() == tool.parameters.keys(), line["id"]
+        for name, values in line["values"].items():
+            for value in values:
+                assert value is None or tool.parameters[name].written(name, value), line["id"]
 
 
 def plain(text: str) -> str:
