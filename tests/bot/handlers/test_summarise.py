@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot.messages import ReplyChunk
+from bot.messages import ReplyChunk, Status
 from tests.bot.fakes import FakeChat, request
 from tests.bot.handlers.conftest import Ask, Send
 
@@ -61,3 +61,26 @@ async def test_a_file_that_cannot_be_read_is_told(
 async def test_without_a_name_or_file_one_is_asked_for(ask: Ask) -> None:
     _, reply = await ask(request("  ", "summarise"))
     assert reply.outcome == "error"
+
+
+@pytest.mark.parametrize("bot", [{"summary_parts": 4}], indirect=True)
+async def test_of_300_pages_so_many_parts_are_read_as_is_told_and_their_pages_cited(
+    ask: Ask, send: Send, chat: FakeChat
+) -> None:
+    pages = [
+        f"Berth {n} is dredged in week {n + 7} of the year by crew {n % 9} of the southern harbour "
+        f"office, and whoever moors there until then is asked to leave for berth {n + 400}."
+        for n in range(1, 301)
+    ]
+    chat.answer = "Berth 1 is dredged in week 8. Berth 300 is dredged in week 307."
+    attached = (send("dredging.txt", "\f".join(pages)),)
+    events, reply = await ask(request("", "summarise", attachments=attached))
+    assert reply.outcome == "answer"
+    assert reply.text.startswith(chat.answer)
+    assert [citation.page for citation in reply.citations] == [1, 300]
+    progress = [(e.done, e.total) for e in events if isinstance(e, Status) and e.total]
+    assert progress == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    assert "4 of 10 parts" in reply.text
+    told = ["\n".join(str(message.content) for message in prompt) for prompt in chat.prompts]
+    assert len(told) == 5
+    assert max(len(prompt.split()) for prompt in told) < 1200
