@@ -266,6 +266,7 @@ class App:
             voices=voices,
             history=self.settings.answers.history,
             whom={"en": whom.en, "zh": whom.zh} if whom else None,
+            lookup=lookup,
         )
         table = AskTable(self.tables, voices=voices)
         return [

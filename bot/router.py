@@ -47,7 +47,7 @@ _CUED = 0.5
 _MARKS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (f" {mark} ", re.compile(pattern))
     for mark, pattern in (
-        ("xlink", r"https?://\S+"),
+        ("xlink", r"https?://[!-~]+"),
         ("xsheet", r"[\w.-]+\.(?:csv|tsv|xlsx?|xlsb|ods)\b"),
         ("xfile", r"[\w.-]+\.(?:pdf|docx?|pptx?|md|txt|html?|epub|odt|odp|rtf|eml|msg)\b"),
         ("xchannel", r"#[a-z][\w-]*"),

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bot.links import links, without_links
 from bot.messages import Attachment, Language, Request
 from bot.router import Intent, Router
 from bot.since import moment
@@ -17,7 +18,6 @@ from rag.audience import Audience
 
 log = logging.getLogger(__name__)
 
-_LINK = re.compile(r"https?://[^\s<>\"，。；）)]+")
 _SINCE = re.compile(
     r"(?:since|last|the last|自从?|从|最近|过去|上)?\s*(?:\b(?:today|yesterday|(?:mon|tues|wednes|"
     r"thurs|fri|satur|sun)day|\d+\s*(?:minutes?|hours?|days?|weeks?|[mhdw]))\b"
@@ -34,11 +34,14 @@ _KNOWN = re.compile(
     r"|(?:取消|删|列|哪些|有什么|所有|我的|刚才|那个|关).{0,12}提醒|提醒.{0,8}(?:取消|删|列|改|推|关)",
     re.IGNORECASE,
 )
+_MEMBERS = re.compile(r"https?://(?:[\w-]+\.)*(?:slack|discord|discordapp)\.com[:/]", re.IGNORECASE)
+"""Begins the address of a message, which shows nobody else anything."""
 _A_DAY = "1d"
 
 
 class Routing:
-    """Makes of a plain message the request of the skill that it asks for; else it is a question.
+    """Makes of a plain message the request of the skill that it asks for; else it is a question, to
+    the page that it names or to the documents.
 
     `named` returns the names of the documents that a text names, `has_tables` whether there are
     sheets, both for an audience and blocking; `kept` keeps what was learned; `key` changes with the
@@ -80,10 +83,10 @@ class Routing:
             return request
         shares = await asyncio.to_thread(self._router.tell, text)
         intent = next(iter(shares))
-        if intent == "question":
-            return request
         audience = Audience.of(request.audience, folders=request.channel.folders)
         taken = await self._taken(intent, replace(request, language=language), text, audience)
+        if taken is None and asks_a_page(text):
+            taken = replace(request, command="lookup", language=language)
         if taken is None:
             return request
         log.debug("request %s is taken for %s", request.id, taken.command)
@@ -110,8 +113,8 @@ class Routing:
     async def _summary(self, request: Request, text: str, audience: Audience) -> Request | None:
         """Return what is to be summarised: documents, a page, the thread, or what was missed."""
         asked = replace(request, command="summarise")
-        if links := _LINK.findall(text):
-            return replace(asked, text="\n".join(link.rstrip(".,;:!?") for link in links))
+        if named := links(text):
+            return replace(asked, text="\n".join(named))
         if names := await asyncio.to_thread(self._named, text, audience):
             return replace(asked, text="\n".join(names))
         around = request.around
@@ -127,3 +130,10 @@ class Routing:
         if "thread" in around:
             return replace(asked, text="", attachments=(Attachment(title, None, around["thread"]),))
         return None
+
+
+def asks_a_page(text: str) -> bool:
+    """Tell whether a question names one web page that it may be meant for."""
+    named = links(text)
+    others = re.search(r"\w", without_links(text))
+    return len(named) == 1 and others is not None and not _MEMBERS.match(named[0])

@@ -52,6 +52,10 @@ SKILL_PHRASES: dict[str, tuple[str, str]] = {
         "这里没有设置接口，需要由机器人的管理者在 config.yaml 的 `tools` 中声明。"
         "也可以在问题中写出网页地址：`lookup https://example.org/prices 多少钱？`",
     ),
+    "may_look_up": (
+        "\n\nWith the command `lookup` I can ask elsewhere: {tools}.",
+        "\n\n也可以用命令 `lookup` 到别处查询：{tools}。",
+    ),
     "no_tool_fits": (
         "None of what I can look up here tells that. There is:{tools}",
         "这里可以查询的内容都不能回答这个问题。现有：{tools}",

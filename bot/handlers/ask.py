@@ -16,6 +16,7 @@ from bot.messages import Citation, Language, Reply, ReplyEvent, Request, Sources
 from bot.phrases import counted, say
 from bot.voices import Voices
 from rag.audience import Audience
+from rag.lookup import Lookup
 from rag.pipeline import Exchange, RagPipeline
 from rag.records import Records
 
@@ -34,6 +35,7 @@ class Ask:
         voices: Voices,
         history: int,
         whom: Mapping[Language, str] | None = None,
+        lookup: Lookup | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._records = records
@@ -42,6 +44,8 @@ class Ask:
         self._whom = whom
         """Whom to ask what isn't in the documents, as each language calls them."""
         self._conversations = conversations
+        self._lookup = lookup
+        """What may tell what isn't in the documents."""
 
     def uses_chat_model(self, request: Request) -> bool:
         """Tell whether this is a question: greetings are answered without waiting for a turn."""
@@ -66,6 +70,7 @@ class Ask:
         yield Status(say(language, "searching"))
         if not await asyncio.to_thread(self._records.knows_any, audience):
             text = say(language, "no_documents") + whom_to_ask(language, self._whom)
+            text += self._elsewhere(audience, language)
             refusal = Reply("refusal", text, language, model=model)
             await self._keep(request, refusal, ())
             yield refusal
@@ -82,7 +87,8 @@ class Ask:
                 if isinstance(event, Reply):
                     if event.outcome == "refusal":
                         unread = await asyncio.to_thread(self._unread, audience, language)
-                        event = replace(event, text=event.text + unread)
+                        tools = self._elsewhere(audience, language)
+                        event = replace(event, text=event.text + unread + tools)
                     await self._keep(request, event, passages or event.nearest, follows)
                 yield event
 
@@ -92,6 +98,11 @@ class Ask:
         waiting = sum(record.state in ("waiting", "reading") for record in known)
         documents = counted(language, "documents", waiting)
         return say(language, "still_reading", documents=documents) if waiting else ""
+
+    def _elsewhere(self, audience: Audience, language: Language) -> str:
+        """Return the sentence that says what could be looked up instead; empty for nothing."""
+        tools = [tool.name for tool in self._lookup.tools(audience)] if self._lookup else []
+        return say(language, "may_look_up", tools=", ".join(tools)) if tools else ""
 
     async def _keep(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -13,6 +12,7 @@ from bot.handlers.keeping import Keeping
 from bot.handlers.opening import opening
 from bot.handlers.reading import Reading
 from bot.handlers.seeing import audience_of
+from bot.links import links
 from bot.messages import Language, Reply, ReplyEvent, Request, Status
 from bot.phrases import say
 from bot.voices import Voices
@@ -25,8 +25,6 @@ from rag.lookup import Lookup
 from rag.pipeline import RagPipeline
 from rag.summaries import Text
 from rag.tools import Tool, ValueUnusable
-
-_PAGE = re.compile(r"https?://[^\s<>\"“”‘’，。；、（）《》]+", re.I)
 
 
 class Refused(Exception):
@@ -65,8 +63,8 @@ class LookUp:
         self, request: Request, language: Language
     ) -> AsyncGenerator[ReplyEvent, None]:
         """Yield which address is asked, then the answer's sentences and the reply."""
-        page = _PAGE.search(request.text)
-        question = (request.text.replace(page[0], " ") if page else request.text).strip()
+        page = next(iter(links(request.text)), None)
+        question = (request.text.replace(page, " ") if page else request.text).strip()
         if not question:
             yield Reply("error", say(language, "empty_question"), language)
             return
@@ -80,9 +78,8 @@ class LookUp:
         async for status in opening(self._voices.needs(request), language):
             yield status
         if page:
-            address = page[0].rstrip(".,;:!?)'")
-            yield Status(say(language, "reading_sources", sources=address))
-            (text,) = await self._reading.named(request, address)
+            yield Status(say(language, "reading_sources", sources=page))
+            (text,) = await self._reading.named(request, page)
         else:
             yield Status(say(language, "choosing_tool"))
             try:

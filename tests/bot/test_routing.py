@@ -11,6 +11,7 @@ import pytest
 
 from bot.dispatch import Dispatcher, Limits
 from bot.handlers.small_talk import SmallTalk
+from bot.links import links, without_links
 from bot.messages import Language, Reply, ReplyEvent, Request
 from bot.router import INTENTS, Intent, Router, examples
 from bot.routing import Routing
@@ -151,6 +152,39 @@ async def test_a_link_is_read_and_several_documents_are_compared(tmp_path: Path)
     assert taken.text == "https://example.org/notes"
     taken = await routed(Place(["a.md", "b.md"]), tmp_path, "sum up the notes of a.md and b.md")
     assert taken.text == "a.md\nb.md"
+
+
+@pytest.mark.parametrize(
+    ("text", "command"),
+    [
+        ("who signs the contract, see https://example.org/law?", "lookup"),
+        ("https://example.org/law里谁签字", "lookup"),
+        ("who signs? https://example.org/law https://example.org/money", "ask"),
+        ("who signs? https://acme.slack.com/archives/C1/p1700000000000100", "ask"),
+        ("who signs the form on example.org", "ask"),
+        ("the total of all rows of https://example.org/law", "lookup"),
+        ("remind me on Monday: https://example.org/law", "remind"),
+    ],
+)
+async def test_a_question_that_names_a_page_is_put_to_it(
+    text: str, command: str, tmp_path: Path
+) -> None:
+    taken = await routed(Place(), tmp_path, text)
+    assert (taken.command, taken.text) == (command, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("see https://example.org/a_(b), or (https://example.org/c).", ["/a_(b)", "/c"]),
+        ("https://example.org/a里的价格？https://example.org/a", ["/a"]),
+        ("“https://example.org/a?b=c&d=%20#e”", ["/a?b=c&d=%20#e"]),
+        ("<https://example.org/a> https:// http://", ["/a"]),
+    ],
+)
+def test_addresses_end_where_the_words_go_on(text: str, named: list[str]) -> None:
+    assert links(text) == [f"https://example.org{each}" for each in named]
+    assert "example" not in without_links(text)
 
 
 async def test_what_was_missed_is_the_channels_and_a_thread_its_own(tmp_path: Path) -> None:

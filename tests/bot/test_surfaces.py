@@ -22,6 +22,7 @@ from bot.adapters.slack.adapter import SlackAdapter
 from bot.adapters.web import WebAdapter
 from bot.app import App
 from bot.messages import Attachment, Download, Language, Reply, Request
+from bot.routing import asks_a_page
 from rag.ingest.loaders.grids import grids
 from rag.ingest.parsed import Grid
 from tests.bot.adapters.web.browsing import ARGUMENTS, CHROMIUM, ask
@@ -121,7 +122,9 @@ async def everywhere(
 
 
 async def in_plain_words(asked: Request, _language: Language) -> Request:
-    """Take what says "sum up" for a summary, and nothing else."""
+    """Take what says "sum up" for a summary, and what names a page for a question to it."""
+    if asks_a_page(asked.text):
+        return replace(asked, command="lookup")
     if "sum up" not in asked.text:
         return asked
     return replace(asked, command="summarise", text=NAME)
@@ -300,6 +303,9 @@ async def test_a_table_question_at_the_command_line(
 
 
 PLAIN = "Could you sum up the laptops, please?"
+PRIVATE = "How soon is a lost laptop reported? https://127.0.0.1:1/laptops"
+"""Names a page that nobody may have read."""
+either = pytest.mark.parametrize("said", [PLAIN, PRIVATE], ids=["answered", "not to be had"])
 
 
 async def test_settings_on_slack(everywhere: Everywhere) -> None:
@@ -339,11 +345,12 @@ async def test_settings_in_a_terminal(everywhere: Everywhere) -> None:
     assert "plain → formal (cli:console" in history.text
 
 
-async def test_a_plain_message_on_slack_and_its_redo(everywhere: Everywhere) -> None:
+@either
+async def test_a_plain_message_on_slack_and_its_redo(everywhere: Everywhere, said: str) -> None:
     slack, chat = everywhere.slack, everywhere.chat
     chat.answer = SAYS
     posted = len(slack.messages)
-    await slack.mention(PLAIN)
+    await slack.mention(said)
     await slack.until(
         lambda: any("as a question" in str(m.blocks) for m in slack.messages[posted:])
     )
@@ -354,20 +361,22 @@ async def test_a_plain_message_on_slack_and_its_redo(everywhere: Everywhere) -> 
     assert "Question:" in str(chat.prompts)
 
 
-async def test_a_plain_message_on_discord_and_its_redo(everywhere: Everywhere) -> None:
+@either
+async def test_a_plain_message_on_discord_and_its_redo(everywhere: Everywhere, said: str) -> None:
     discord, chat = everywhere.discord, everywhere.chat
     chat.answer = SAYS
-    discord.person.ask(discord.channel, PLAIN)
+    discord.person.ask(discord.channel, said)
 
-    def replied(label: str) -> Any:
-        said = [m for thread in discord.threads(discord.channel) for m in discord.said(thread)]
-        return next((m for m in said if label in str(m.components)), None)
+    def shown(label: str) -> list[Any]:
+        posted = [m for thread in discord.threads(discord.channel) for m in discord.said(thread)]
+        return [m for m in posted if label in str(m.components)]
 
-    shown = await discord.until(lambda: replied("Answer as a question"))
+    answered = len(shown("Regenerate"))
+    await discord.until(lambda: shown("Answer as a question"))
     chat.prompts.clear()
-    discord.person.press(shown, "Answer as a question")
-    await discord.until(lambda: replied("Regenerate"))
-    assert replied("Answer as a question") is None
+    discord.person.press(shown("Answer as a question")[0], "Answer as a question")
+    await discord.until(lambda: len(shown("Regenerate")) > answered)
+    assert not shown("Answer as a question")
     assert "Question:" in str(chat.prompts)
 
 

@@ -152,7 +152,8 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]], ...] =
         "A question about a web page that it names, or one that a read-only HTTP API can answer: "
         "`tools` in config.yaml declares which there are, with the hosts that may be asked, and as "
         "shipped there are none. The chat model chooses one and takes its values from the "
-        "question; `tool=NAME` names it. The answer is proven by what came back and cites the "
+        "question; `tool=NAME` names it. A question that the documents can't answer is refused "
+        "with the names of the tools. The answer is proven by what came back and cites the "
         "address that was asked. Here `health` asks a server of this machine.",
         (
             (
@@ -208,8 +209,9 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]], ...] =
         "What is said to the bot without a command gets the skill that it asks for: a summary of "
         "the document, page or thread that it names, or of what was missed in the channel; a table "
         "question, where there is a sheet; a reminder; a word of small talk. All else is a "
-        "question. What was taken for something else has a button *Answer as a question* on Slack, "
-        "Discord and the page; in a terminal, `/ask` is one. `answers.choose_skills: false` "
+        "question: to the web page that it names, if it names one, as by `lookup`, else to the "
+        "documents. What was taken for something else has a button *Answer as a question* on "
+        "Slack, Discord and the page; in a terminal, `/ask` is one. `answers.choose_skills: false` "
         "switches this off. [bench](../bench/README.md) says how often it is right. Here the "
         "embedded model tells what is wanted.",
         (

@@ -111,13 +111,16 @@ def buttons(
             Button(word(language, f"reminder_{does}"), "reminders", (does, str(id), request.id))
             for does, id in choices
         ]
-    if not _is_generated(request) or reply.outcome not in ("answer", "refusal"):
+    if not _is_generated(request):
         return []
+    does = "redo" if reply.taken_for else "again"
+    anew = Button(word(language, does), does, _question(request, long=long))
+    if reply.outcome not in ("answer", "refusal"):
+        return [anew] if reply.taken_for else []
     found = [Button("", "rate", ("up", request.id), emoji="👍")]
     found.append(Button("", "rate", ("down", request.id), emoji="👎"))
     if "message" in request.address or request.command == "ask":
-        does = "redo" if reply.taken_for else "again"
-        found.insert(0, Button(word(language, does), does, _question(request, long=long)))
+        found.insert(0, anew)
     if "private" in request.address and request.address["guild"] != "@me":
         more = ("long",) if long else ()
         found.append(Button(word(language, "share"), "share", (request.id, *more)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from bot.messages import Status
 from rag.audience import Audience
 from rag.fetch import Fetcher
 from tests.bot.fakes import FakeChat, request
-from tests.bot.handlers.conftest import Ask
+from tests.bot.handlers.conftest import Ask, Send
 from tests.doubles.site import PAGE, Site, serving, tools
 
 BILLING = {"service": "billing", "state": "degraded", "why": "card payments", "since": "09:40"}
@@ -113,6 +114,26 @@ async def test_where_no_tool_fits_it_says_which_there_are(
     assert (reply.outcome, reply.language) == ("refusal", language)
     assert "health" in reply.text
     assert not site.asked
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("declared", [{"scope": "folder:ops"}], ids=["scope"])
+async def test_a_refused_question_hears_which_tools_it_may_ask(
+    bot: App, ask: Ask, send: Send, chat: FakeChat, language: str
+) -> None:
+    seen = frozenset({"public", "folder:ops"})
+    asked = partial(request, QUESTION, options={"language": language})
+    _, reply = await ask(asked(audience=seen))
+    assert (reply.outcome, "`lookup`" in reply.text) == ("refusal", True)  # nothing is known yet
+    file = send("canteen.md", "# Canteen\n\nThe canteen opens at 11:30.\n")
+    await ask(request("", "upload", attachments=(file,)))
+    chat.answer = "I don't know."
+    _, reply = await ask(asked(audience=seen))
+    assert reply.outcome == "refusal"
+    assert reply.text.count("health") == 1
+    _, reply = await ask(asked())
+    assert reply.outcome == "refusal"
+    assert "lookup" not in reply.text
 
 
 @pytest.mark.parametrize("value", [None, "../admin", "a/b", "..", "x\n", "%2e%2e%2f", ""])
