@@ -41,8 +41,9 @@ from rag.keywords import query_weights, term_id, terms  # noqa: E402
 from rag.language import language_of  # noqa: E402
 from rag.models.embeddings import EmbeddingModel  # noqa: E402
 from rag.records import Records  # noqa: E402
-from rag.retrieval import CANDIDATES, Retriever  # noqa: E402
+from rag.retrieval import Retriever  # noqa: E402
 from rag.schema import metadata, open_engine  # noqa: E402
+from rag.searching import CANDIDATES  # noqa: E402
 from rag.store import PassageIndex  # noqa: E402
 from tests.fakes import LineParser, split_by_segment  # noqa: E402
 

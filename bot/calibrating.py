@@ -160,7 +160,7 @@ async def _observed(
     audience = _everything(app.settings)
     results = []
     for question in tqdm(asked, desc="questions", file=sys.stderr):
-        app.retriever.hidden = {without[question.id]} if question.id in without else ()
+        app.retriever.hide({without[question.id]} if question.id in without else ())
         results += await ask_all(
             [question],
             lambda text, audience: app.pipeline.retrieve(text, audience),

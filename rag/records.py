@@ -9,25 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Column, Engine, Row, Select, and_, bindparam, func, not_, or_, select
+from sqlalchemy import Column, Engine, Row, and_, bindparam, func, or_, select
 
+from rag import queries
 from rag.audience import Audience
 from rag.errors import DocumentCode, TeamglmError
 from rag.language import Language
 from rag.schema import chunk, content, document, passage, reading, tally, term, vector, version
 
 State = Literal["waiting", "reading", "ready", "failed"]
-
-FORGOTTEN = "forgotten"
-"""The source of a document whose removal was interrupted: its address is free again."""
-
-_FOLDER = "folder:"
-"""Begins the source of what lies in a watched folder, before the folder's name."""
 
 _T = TypeVar("_T")
 _BATCH = 500
@@ -142,13 +136,13 @@ class Records:
         found: dict[str, Passage] = {}
         with self._reading.connect() as connection:
             for batch in batches(row_ids):
-                query = _passages(audience).where(passage.c.row_id.in_(batch))
+                query = queries.passages(audience).where(passage.c.row_id.in_(batch))
                 found.update((row.row_id, Passage(*row)) for row in connection.execute(query))
         return found
 
     def passages_of(self, document_id: str, audience: Audience) -> list[Passage]:
         """Return a document's live passages in order; raise `DocumentUnknown`."""
-        query = _passages(audience).where(document.c.id == document_id)
+        query = queries.passages(audience).where(document.c.id == document_id)
         with self._reading.connect() as connection:
             rows = connection.execute(query.order_by(passage.c.ordinal)).all()
         if not rows:
@@ -159,7 +153,7 @@ class Records:
         self, document_id: str, ordinals: Collection[int], audience: Audience
     ) -> dict[int, Passage]:
         """Return those of a document's live passages that are visible, by their ordinal."""
-        query = _passages(audience).where(
+        query = queries.passages(audience).where(
             document.c.id == document_id, passage.c.ordinal.in_(sorted(ordinals))
         )
         with self._reading.connect() as connection:
@@ -169,7 +163,7 @@ class Records:
         """Return how each visible document begins that answers now."""
         beginning = func.substr(chunk.c.text, 1, _OPENING)
         columns = select(document.c.id, document.c.name, chunk.c.section, beginning)
-        query = _live(columns, _visible(audience)).where(passage.c.ordinal == 0)
+        query = queries.live(columns, queries.visible(audience)).where(passage.c.ordinal == 0)
         with self._reading.connect() as connection:
             return [Opening(*row) for row in connection.execute(query)]
 
@@ -188,7 +182,7 @@ class Records:
             select(*columns)
             .join_from(document, version, document.c.live_version == version.c.id)
             .join(content, version.c.content == content.c.key)
-            .where(document.c.id == document_id, _visible(audience))
+            .where(document.c.id == document_id, queries.visible(audience))
         )
         with self._reading.connect() as connection:
             row = connection.execute(query).one_or_none()
@@ -230,7 +224,7 @@ class Records:
         start = hashlib.sha256(str(seed).encode()).hexdigest()
         same_text = and_(vector.c.text_hash == chunk.c.text_hash, vector.c.embedder == embedder)
         query = (
-            _live(select(vector.c.value), _visible(audience))
+            queries.live(select(vector.c.value), queries.visible(audience))
             .join(vector, same_text)
             .where(chunk.c.language == language)
             .order_by(passage.c.row_id)
@@ -252,7 +246,7 @@ class Records:
         with self._reading.connect() as connection:
             for batch in batches(row_ids):
                 asked = {"rows": batch, "embedder": embedder}
-                for *row, value in connection.execute(_candidates(audience), asked):
+                for *row, value in connection.execute(queries.candidates(audience), asked):
                     stored = None if value is None else np.frombuffer(value, np.float32)
                     found[row[0]] = Passage(*row), stored
         return found
@@ -284,13 +278,14 @@ class Records:
             )
             .outerjoin(version, version.c.id == document.c.live_version)
             .outerjoin(content, content.c.key == version.c.content)
-            .where(_visible(audience))
+            .where(queries.visible(audience))
             .order_by(document.c.name, document.c.scope, document.c.id)
         )  # fmt: skip
         with self._reading.connect() as connection:
             rows = connection.execute(query).all()
             progress = {
-                row.document: (row.done, row.total) for row in connection.execute(_progress())
+                row.document: (row.done, row.total)
+                for row in connection.execute(queries.progress())
             }
         return [_record(row, *progress.get(row.id, (None, None))) for row in rows]
 
@@ -301,7 +296,7 @@ class Records:
             select(*_ORIGINAL)
             .join(version, version.c.id == document.c.live_version)
             .join(content, content.c.key == version.c.content)
-            .where(_visible(audience), or_(*ends))
+            .where(queries.visible(audience), or_(*ends))
             .order_by(document.c.name, document.c.scope, document.c.id)
         )
         with self._reading.connect() as connection:
@@ -312,7 +307,7 @@ class Records:
         found: set[str] = set()
         with self._reading.connect() as connection:
             for batch in batches(sorted(names)):
-                query = select(document.c.name).where(_visible(audience))
+                query = select(document.c.name).where(queries.visible(audience))
                 found.update(connection.scalars(query.where(document.c.name.in_(batch))))
         return found
 
@@ -330,7 +325,7 @@ class Records:
     def document_count(self, audience: Audience) -> int:
         """Return how many visible documents answer questions now."""
         query = select(func.count()).select_from(document)
-        query = query.where(_visible(audience), document.c.live_version.is_not(None))
+        query = query.where(queries.visible(audience), document.c.live_version.is_not(None))
         with self._reading.connect() as connection:
             return int(connection.scalar(query) or 0)
 
@@ -339,14 +334,14 @@ class Records:
         if audience.folders is None:
             return []
         query = select(document.c.id).where(
-            document.c.scope.in_(audience.scopes), _left_out(audience.folders)
+            document.c.scope.in_(audience.scopes), queries.left_out(audience.folders)
         )
         with self._reading.connect() as connection:
             return list(connection.scalars(query))
 
     def knows_any(self, audience: Audience) -> bool:
         """Tell whether `sources` would list a document."""
-        query = select(document.c.id).where(_visible(audience)).limit(1)
+        query = select(document.c.id).where(queries.visible(audience)).limit(1)
         with self._reading.connect() as connection:
             return connection.scalar(query) is not None
 
@@ -359,78 +354,6 @@ def embedded_text(section: str | None, text: str) -> str:
 def batches(items: Sequence[_T], size: int = _BATCH) -> Iterator[Sequence[_T]]:
     """Cut a sequence into runs that fit a statement and a short transaction."""
     return (items[start : start + size] for start in range(0, len(items), size))
-
-
-def _visible(audience: Audience, scope: Any = document.c.scope) -> Any:
-    seen = and_(scope.in_(audience.scopes), document.c.source != FORGOTTEN)
-    return seen if audience.folders is None else and_(seen, not_(_left_out(audience.folders)))
-
-
-def _left_out(folders: Collection[str]) -> Any:
-    """Tell of which watched folders' documents don't answer: all but these."""
-    chosen = [f"{_FOLDER}{name}" for name in folders]
-    watched = document.c.source.startswith(_FOLDER, autoescape=True)
-    return and_(watched, document.c.source.not_in(chosen))
-
-
-def _live(columns: Select[Any], visible: Any) -> Select[Any]:
-    return (
-        columns.select_from(passage)
-        .join(document, document.c.live_version == passage.c.version)
-        .join(version, version.c.id == passage.c.version)
-        .join(
-            chunk,
-            and_(
-                chunk.c.content == version.c.content,
-                chunk.c.splitter == version.c.splitter,
-                chunk.c.ordinal == passage.c.ordinal,
-            ),
-        )
-        .where(visible)
-    )
-
-
-def _passages(audience: Audience) -> Select[Any]:
-    columns = select(
-        passage.c.row_id, document.c.id, document.c.name, document.c.scope, passage.c.ordinal,
-        chunk.c.text, chunk.c.start, chunk.c.end, chunk.c.page, chunk.c.section, chunk.c.language,
-    )  # fmt: skip
-    # Of the bare column SQLite has an index, and would read all of a scope for a few rows.
-    return _live(columns, _visible(audience, document.c.scope.concat("")))
-
-
-@lru_cache(maxsize=64)
-def _candidates(audience: Audience) -> Select[Any]:
-    """Every question asks it, and building it takes longer than running it."""
-    same = vector.c.text_hash == chunk.c.text_hash, vector.c.embedder == bindparam("embedder")
-    whole = _passages(audience).add_columns(vector.c.value).outerjoin(vector, and_(*same))
-    return whole.where(passage.c.row_id.in_(bindparam("rows", expanding=True)))
-
-
-def _progress() -> Select[Any]:
-    """Count the embedded passages of the versions on their way in."""
-    return (
-        select(
-            version.c.document,
-            func.count(vector.c.text_hash).label("done"),
-            func.max(version.c.chunks).label("total"),
-        )
-        .join(document, document.c.id == version.c.document)
-        .join(
-            chunk,
-            and_(chunk.c.content == version.c.content, chunk.c.splitter == version.c.splitter),
-        )
-        .outerjoin(
-            vector,
-            and_(vector.c.text_hash == chunk.c.text_hash, vector.c.embedder == version.c.embedder),
-        )
-        .where(
-            document.c.state == "reading",
-            document.c.incoming == version.c.content,
-            or_(document.c.live_version.is_(None), document.c.live_version != version.c.id),
-        )
-        .group_by(version.c.document)
-    )
 
 
 def _record(row: Row[Any], done: int | None, total: int | None) -> DocumentRecord:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,29 +15,20 @@ from rag.agreement import Agreement, Statement, statement
 from rag.audience import Audience
 from rag.fusion import expected, fuse, fuse_translated
 from rag.gate import ACROSS_LANGUAGES, SAME_LANGUAGE, signals
-from rag.keywords import MAX_WEIGHT, Scores, query_weights, rarity, term_ids
-from rag.language import LANGUAGES, Language, chinese_share, language_of
+from rag.keywords import MAX_WEIGHT, Scores, rarity
+from rag.language import Language, chinese_share
 from rag.literals import LITERAL, literal_scores, literals
-from rag.records import Candidate, Passage, Records, embedded_text
+from rag.records import Passage, Records, embedded_text
+from rag.searching import BACKGROUND, CANDIDATES, Asked, Candidates, Search
 from rag.store import PassageIndex
 from rag.titles import Titles
 
-# Candidates of each arm. Rows that aren't live are dropped afterwards, so it is more than needed.
-CANDIDATES = 40
-# And of each document that the question names.
-_NAMED = 8
 # A word of the title counts this much, for every passage of the document.
 _TITLE_WEIGHT = 0.4
 # A question of whose weight a title has so much is the document's name, and asks for nothing else.
 _NAMES = 0.8
-# The question against this many passages shows what "unrelated" looks like in this index.
-_BACKGROUND = 256
 # With fewer passages there is nothing to compare with.
 _FEWEST = 8
-_KEPT_AUDIENCES = 32
-# Passages of each of them, with their vectors: some three kilobytes each.
-_KEPT_PASSAGES = 1000
-_ATTEMPTS = 5
 # So many of the best a reranker reads again: more gain little and take long.
 _RERANKED = 20
 # So many of the best are compared, whether one replaces or contradicts another.
@@ -47,8 +37,6 @@ _COMPARED = 6
 # it may be at most that the answer is in the question's own.
 _NOTABLE = 0.05
 _DOUBTFUL = 0.5
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +95,16 @@ class Retriever:
         self._today = today
         self._records = records
         self._reranker = reranker
-        self._index = index
-        self._embeddings = embeddings
-        self._embedder_key = embedder_key
-        self.hidden: Collection[str] = ()
-        """Ids of documents to leave out: what is found when they aren't there."""
-        self._backgrounds = _Remembered[npt.NDArray[np.float32]]()
-        self._titles = _Remembered[Titles]()
-        self._rows = _Remembered[dict[str, Candidate]]()
+        self._search = Search(records, index, embeddings, embedder_key)
         self._scores = Scores()
 
     def use(self, index: PassageIndex, embeddings: Embeddings, embedder_key: str) -> None:
         """Answer from another model's index; call it while no question is being answered."""
-        self._index, self._embeddings, self._embedder_key = index, embeddings, embedder_key
+        self._search.use(index, embeddings, embedder_key)
+
+    def hide(self, documents: Collection[str]) -> None:
+        """Find from now on what is found where documents of these ids aren't there."""
+        self._search.hidden = documents
 
     def retrieve(
         self, query: str, audience: Audience, *, limit: int, translation: str | None = None
@@ -130,12 +115,14 @@ class Retriever:
         """
         count, generation = self._records.state(audience)
         if not audience.scopes or not count or not query.strip():
-            return Retrieval((), 0.0, self._rarities(query, audience, count))
-        asked = self._asked(query, audience, count, generation)
-        other = self._asked(translation, audience, count, generation) if translation else None
-        titles = self._titles_of(audience, generation)
+            return Retrieval((), 0.0, self._search.rarities(query, audience, count))
+        asked = self._search.asked(query, audience, count, generation)
+        other = (
+            self._search.asked(translation, audience, count, generation) if translation else None
+        )
+        titles = self._search.titles_of(audience, generation)
         both = [asked, other] if other else [asked]
-        found = self._candidates(both, audience, titles, query, generation)
+        found = self._search.candidates(both, audience, titles, query, generation)
         if not found.passages:
             return Retrieval((), 0.0, asked.rarities)
         keywords = [
@@ -178,24 +165,10 @@ class Retriever:
         count, generation = self._records.state(audience)
         if not count:
             return []
-        titles = self._titles_of(audience, generation)
+        titles = self._search.titles_of(audience, generation)
         if named := titles.named_in(text):
             return sorted(named)
-        return list(titles.meant_by(self._rarities(text, audience, count)))[:1]
-
-    def _asked(self, text: str, audience: Audience, count: int, generation: int) -> _Asked:
-        vector = np.asarray(self._embeddings.embed_query(text), np.float32)
-        usual = {
-            language: background @ vector
-            for language in LANGUAGES
-            if len(background := self._background(audience, language, generation))
-        }
-        rarities = self._rarities(text, audience, count)
-        return _Asked(language_of(text), vector, rarities, usual)
-
-    def _rarities(self, text: str, audience: Audience, count: int) -> dict[int, float]:
-        frequencies = self._records.frequencies(set(term_ids(text)), audience)
-        return query_weights(text, frequencies, count)
+        return list(titles.meant_by(self._search.rarities(text, audience, count)))[:1]
 
     def _reranked(self, query: str, hits: Sequence[Hit]) -> list[Hit]:
         """Return the hits in the reranker's order and with its scores, if there is one."""
@@ -205,86 +178,6 @@ class Retriever:
         scored = zip(self._reranker.score(query, texts), hits, strict=True)
         rescored = [Hit(hit.passage, score) for score, hit in scored]
         return sorted(rescored, key=lambda hit: -hit.score)
-
-    def _candidates(
-        self,
-        asked: Sequence[_Asked],
-        audience: Audience,
-        titles: Titles,
-        query: str,
-        generation: int,
-    ) -> _Candidates:
-        """Return the passages that the searches found, with their cosines to each question."""
-        languages = asked[0].usual.keys()
-        named = [*titles.named_in(query), *titles.meant_by(asked[0].rarities)]
-        without = self._records.left_out(audience)
-        for _ in range(_ATTEMPTS):
-            near = [self._near(each, audience, languages, named, without) for each in asked]
-            worded = [
-                dict(
-                    self._index.search_sparse(
-                        each.rarities, audience.scopes, CANDIDATES, without=without
-                    )
-                )
-                for each in asked
-            ]
-            rows = frozenset().union(*near, *worded)
-            found = self._live(rows, audience, generation)
-            # What another search found is compared here, so that all scores are exact.
-            for row, (_, stored) in found.items():
-                for cosines, each in zip(near, asked, strict=True):
-                    if row not in cosines and stored is not None:
-                        cosines[row] = float(stored @ each.vector)
-            # A document that was published meanwhile would be missing, old version and new.
-            before, generation = generation, self._records.generation(audience)
-            if generation == before:
-                break
-        live = [
-            row
-            for row, (passage, _) in found.items()
-            if passage.language in languages
-            and passage.document_id not in self.hidden
-            and all(row in cosines for cosines in near)
-        ]
-        return _Candidates(
-            tuple(asked),
-            [found[row][0] for row in live],
-            [np.array([cosines[row] for row in live], np.float64) for cosines in near],
-            worded,
-        )
-
-    def _live(
-        self, rows: Collection[str], audience: Audience, generation: int
-    ) -> dict[str, Candidate]:
-        """Return those of the rows that are live and visible, of the generation or a later one."""
-        embedder = self._embedder_key
-        kept = self._rows.get(audience, (embedder, generation), dict)
-        found = {row: known for row in sorted(rows) if (known := kept.get(row))}
-        read = self._records.candidates(sorted(rows - found.keys()), audience, embedder)
-        if len(kept) + len(read) > _KEPT_PASSAGES:
-            kept.clear()
-        kept.update(read)
-        return found | read
-
-    def _near(
-        self,
-        asked: _Asked,
-        audience: Audience,
-        languages: Collection[Language],
-        named: Sequence[str],
-        without: Sequence[str],
-    ) -> dict[str, float]:
-        near: dict[str, float] = {}
-        vector = asked.vector.tolist()
-        for language in languages:
-            near |= self._index.search_dense(
-                vector, audience.scopes, CANDIDATES, language=language, without=without
-            )
-        if named:
-            near |= self._index.search_dense(
-                vector, audience.scopes, _NAMED * len(named), documents=named
-            )
-        return near
 
     def _keywords(
         self,
@@ -340,61 +233,6 @@ class Retriever:
         }
         return [*moved.values(), *hits[_COMPARED:]], [moved[at] for at in settled.disagreeing]
 
-    def _background(
-        self, audience: Audience, language: Language, generation: int
-    ) -> npt.NDArray[np.float32]:
-        key = self._embedder_key
-        return self._backgrounds.get(
-            (audience, language),
-            (key, generation),
-            lambda: self._records.sample_vectors(audience, language, key, _BACKGROUND),
-        )
-
-    def _titles_of(self, audience: Audience, generation: int) -> Titles:
-        openings = self._records.openings
-        return self._titles.get(audience, generation, lambda: Titles(openings(audience)))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    """A question, or its translation, and what it is compared by."""
-
-    language: Language
-    vector: npt.NDArray[np.float32]
-    rarities: Mapping[int, float]
-    usual: Mapping[Language, npt.NDArray[np.float32]]
-    """Its cosines with a sample of the index, by the language of the passages."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """Passages, and their cosines to each of the questions."""
-
-    asked: tuple[_Asked, ...]
-    passages: list[Passage]
-    cosines: list[npt.NDArray[np.float64]]
-    worded: list[dict[str, float]]
-    """The keyword scores that the index gave, by row id."""
-
-
-class _Remembered(Generic[_T]):
-    """What was made of an audience's passages, for as long as they stay as they are."""
-
-    def __init__(self) -> None:
-        self._known: dict[Any, tuple[Any, _T]] = {}
-        self._lock = threading.Lock()
-
-    def get(self, key: Any, state: Any, make: Callable[[], _T]) -> _T:
-        """Return what is remembered of this state, or make it."""
-        known = self._known.get(key)
-        if known is None or known[0] != state:
-            known = (state, make())
-            with self._lock:
-                if len(self._known) >= _KEPT_AUDIENCES:
-                    self._known.clear()
-                self._known[key] = known
-        return known[1]
-
 
 def _statement(passage: Passage, rarities: Mapping[int, float], titles: Titles) -> Statement:
     identity = passage.document_id
@@ -419,12 +257,12 @@ def _read(passage: Passage) -> str:
     return embedded_text(passage.section, passage.text)
 
 
-def _better_in(asked: _Asked, best: Language, own: float | None, count: int) -> Language | None:
+def _better_in(asked: Asked, best: Language, own: float | None, count: int) -> Language | None:
     """Return the other language, if passages in it may well have the answer."""
     others = [
         language
         for language, sample in asked.usual.items()
-        if language != asked.language and len(sample) >= min(_BACKGROUND, _NOTABLE * count)
+        if language != asked.language and len(sample) >= min(BACKGROUND, _NOTABLE * count)
     ]
     if not others or (best == asked.language and (own is None or own >= _DOUBTFUL)):
         return None
@@ -432,9 +270,9 @@ def _better_in(asked: _Asked, best: Language, own: float | None, count: int) -> 
 
 
 def _sureness(
-    found: _Candidates,
+    found: Candidates,
     keywords: Sequence[npt.NDArray[np.float64]],
-    asked: _Asked,
+    asked: Asked,
     language: Language,
 ) -> float | None:
     """Return how likely the answer is in this language; None with too few passages to tell."""

@@ -58,6 +58,9 @@ content = Table(
     Column("segments", JSON, nullable=False),
 )
 
+FORGOTTEN = "forgotten"
+"""The source of a document whose removal was interrupted: its address is free again."""
+
 document = Table(
     "document",
     metadata,

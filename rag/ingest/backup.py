@@ -30,8 +30,17 @@ from rag.ingest.blobs import Blobs
 from rag.ingest.ledger import Ledger
 from rag.ingest.rebuilding import Rebuilding
 from rag.ingest.staging import Staging
-from rag.records import FORGOTTEN, Records
-from rag.schema import document, forgotten, metadata, open_engine, reading, tombstone, version
+from rag.records import Records
+from rag.schema import (
+    FORGOTTEN,
+    document,
+    forgotten,
+    metadata,
+    open_engine,
+    reading,
+    tombstone,
+    version,
+)
 from rag.store import PassageIndex
 
 _FORMAT = 1

@@ -29,8 +29,9 @@ from rag.errors import DocumentCode
 from rag.ingest.graves import Graves
 from rag.ingest.standing import Address, Known, Standing
 from rag.ingest.terms import Change, TermCounts
-from rag.records import FORGOTTEN, batches
+from rag.records import batches
 from rag.schema import (
+    FORGOTTEN,
     add_to_tally,
     content,
     document,
