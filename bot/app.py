@@ -4,49 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from bot.adapters.console import copy_local
 from bot.adapters.local import last_reply
 from bot.channels import Channels, settings_of
 from bot.conversations import Conversations
+from bot.data_folder import DataFolder
 from bot.dispatch import Dispatcher, Handler, with_grants
 from bot.drafting import Templates
 from bot.feedback import Feedback
 from bot.handlers.ask import Ask
 from bot.handlers.backup import BackUp, Restore
 from bot.handlers.case import AddCase
-from bot.handlers.compare import Compare
 from bot.handlers.configure import Configure
 from bot.handlers.explain import explain
-from bot.handlers.extract import Extract
 from bot.handlers.forget import Forget
 from bot.handlers.help import Help
 from bot.handlers.index import Index
 from bot.handlers.keeping import Keeping
 from bot.handlers.learn import Learn
-from bot.handlers.lookup import LookUp
-from bot.handlers.missed import Missed
 from bot.handlers.passage import OpenPassage
 from bot.handlers.picture import ShowPage
 from bot.handlers.rate import Rate
 from bot.handlers.reading import Reading
 from bot.handlers.recall import Recall
 from bot.handlers.remember import Remember
-from bot.handlers.rewrite import Rewrite, Translate
 from bot.handlers.search import Search
 from bot.handlers.small_talk import SmallTalk
 from bot.handlers.sources import Sources
 from bot.handlers.status import Condition
-from bot.handlers.summarise import Summarise
 from bot.handlers.table import AskTable
 from bot.handlers.upload import Upload
-from bot.handlers.write import Write
 from bot.inbox import DurableInbox
 from bot.later import Later
 from bot.library import Cut, Library
@@ -77,13 +69,13 @@ from bot.routing import Routing
 from bot.settings import Settings, local_zone
 from bot.source_settings import trigger
 from bot.tables import setting_change
+from bot.text_skills import text_skills
 from bot.voices import Talker, Voices
+from bot.web_pages import TAUGHT, WebPages
 from bot.writer import Writer
 from rag.audience import Audience
 from rag.author import AnswerLimits, Author
-from rag.drafts import Drafts
-from rag.errors import DocumentError, StoreUnavailable, TeamglmError
-from rag.extraction import Extraction
+from rag.errors import TeamglmError
 from rag.fetch import Fetcher
 from rag.ingest.blobs import Blobs
 from rag.ingest.folders import Folder
@@ -99,14 +91,11 @@ from rag.pipeline import RagPipeline
 from rag.priority import Priority
 from rag.records import Passage, Records
 from rag.schema import open_engine, reading
-from rag.summaries import Summaries
 from rag.tables.answering import TableQuestions
 from rag.tables.documents import SheetDocuments
 from rag.translation import Translator
 
 log = logging.getLogger(__name__)
-
-TAUGHT_PAGES = "the pages that people named"
 
 
 class App:
@@ -116,9 +105,8 @@ class App:
         self, settings: Settings, downloads: Mapping[str, Download], *, calibrated: bool = True
     ) -> None:
         self.settings = settings
-        # Let go of in another thread than it was taken in.
-        self._lock = FileLock(settings.data / "lock", thread_local=False)
-        self.engine = open_engine(database_url(settings))
+        self._folder = DataFolder(settings.data)
+        self.engine = open_engine(self._folder.database())
         self.records = Records(self.engine)
         self.writer = Writer(self.engine, reading(self.engine))
         kept = settings.answers.keep_days * 86400
@@ -235,10 +223,6 @@ class App:
         voices = self.voices
         max_bytes = self.settings.limits.upload_megabytes << 20
         whom = self.settings.answers.ask_whom
-        summaries = Summaries(self.author, self.priority)
-        keeping = Keeping(self.conversations, self.records)
-        drafts = Drafts(self.author, self.priority)
-        templates = Templates(self.settings.templates)
 
         def once(file: Path, name: str) -> list[Passage]:
             return read_once(file, name, self.sandbox, self.library.split)
@@ -274,14 +258,16 @@ class App:
             table,
             *self.later.handlers({ask.command: ask, table.command: table}),
             Search(self.retriever, priority=self.priority, needs=[self.knowledge]),
-            Summarise(summaries, read, keeping, voices=voices),
-            Compare(summaries, read, keeping, voices=voices),
-            Missed(summaries, read, keeping, voices=voices),
-            Write(drafts, self.pipeline, templates, keeping, voices=voices),
-            Rewrite(drafts, read, keeping, voices=voices),
-            Translate(drafts, read, keeping, voices=voices),
-            Extract(Extraction(self.author, self.priority), read, keeping, voices=voices),
-            LookUp(lookup, self.pipeline, read, keeping, voices=voices),
+            *text_skills(
+                self.author,
+                self.priority,
+                self.pipeline,
+                lookup,
+                read,
+                Keeping(self.conversations, self.records),
+                Templates(self.settings.templates),
+                voices=voices,
+            ),
             Upload(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Remember(self.indexer, downloads, max_bytes=max_bytes, needs=[self.knowledge]),
             Learn(self.pages, needs=[self.knowledge]),
@@ -324,18 +310,7 @@ class App:
 
     def claim(self) -> None:
         """Make the data folder this process's own; raise `StoreUnavailable` if it is another's."""
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout as error:
-            raise StoreUnavailable(
-                f"Another TeamGLM process is using {self.settings.data}: stop it, or name another "
-                "folder with --data."
-            ) from error
-        except OSError as error:
-            raise StoreUnavailable(
-                f"The data folder {self.settings.data} can't be written ({error.strerror}): "
-                "correct its permissions, or name another folder with --data."
-            ) from error
+        self._folder.claim()
         upgrade(self.engine)
         self.channels.load(self.engine)
 
@@ -349,7 +324,7 @@ class App:
         self.library.close()
         self.writer.close()
         self.engine.dispose()
-        self._lock.release()
+        self._folder.release()
 
     async def learn_to_route(self) -> None:
         """Learn what plain messages want, once the embedding model is open."""
@@ -364,24 +339,14 @@ class App:
         """Read the watched folders at start, on schedule and when they change, until cancelled."""
         # Without the model nothing can be read; when somebody's question finds it, this goes on.
         await self.knowledge.opened()
-        pages = {
-            f"page {page.url} ({page.scope})": Page(page.url, page.scope, page.private)
-            for page in self.settings.web_pages
-        }
-
-        async def read(name: str) -> None:
-            if name in pages:
-                await self.refresh([pages[name]])
-                return
-            configured = {(page.name, page.scope) for page in pages.values()}
-            known = await asyncio.to_thread(self.pages.taught)
-            await self.refresh([p for p in known if (p.name, p.scope) not in configured])
-
-        triggers = {folder.name: trigger(folder.schedule) for folder in self.settings.folders}
-        scheduled = zip(pages, self.settings.web_pages, strict=True)
-        others = {name: trigger(page.schedule) for name, page in scheduled}
-        others[TAUGHT_PAGES] = trigger(self.settings.taught_pages)
-        await self.library.keep_up(self.folders, triggers | others, read)
+        settings = self.settings
+        configured = [Page(page.url, page.scope, page.private) for page in settings.web_pages]
+        pages = WebPages(self.pages, configured)
+        triggers = {folder.name: trigger(folder.schedule) for folder in settings.folders}
+        for name, page in zip(pages.names, settings.web_pages, strict=True):
+            triggers[name] = trigger(page.schedule)
+        triggers[TAUGHT] = trigger(settings.taught_pages)
+        await self.library.keep_up(self.folders, triggers, pages.read)
 
     async def forget_the_past(self, *, every_seconds: float = 3600.0) -> None:
         """Delete what was said and done too long ago, now and again, until cancelled."""
@@ -393,35 +358,12 @@ class App:
                     log.error("what is too old could not be deleted: %s", error)
             await asyncio.sleep(every_seconds)
 
-    async def refresh(self, pages: Sequence[Page]) -> None:
-        """Bring web pages up to date; one that can't be had is no reason to leave the others."""
-        for page in pages:
-            try:
-                learned = await self.pages.refresh(page)
-            except DocumentError as error:
-                log.warning("a web page keeps its old text: %s", error.code)
-            else:
-                if learned is not None:
-                    log.info("a web page was read: %s", learned.state)
-
     def still_loading(self) -> str | None:
         """Return the phrase key of a part that isn't open yet, or None when the bot is ready."""
         for part in (self.knowledge, self.talking):
             if not part.done:
                 return part.what
         return None
-
-
-def database_url(settings: Settings) -> str:
-    """Return the address of the database, and make its folder; raise `StoreUnavailable`."""
-    try:
-        settings.data.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreUnavailable(
-            f"The data folder {settings.data} can't be made ({error.strerror}): correct its "
-            "parent's permissions, or name another folder with --data."
-        ) from error
-    return f"sqlite:///{settings.data / 'teamglm.db'}"
 
 
 @asynccontextmanager
@@ -437,7 +379,7 @@ async def opened(settings: Settings, *, calibrated: bool = True) -> AsyncIterato
 
 async def known_sources(settings: Settings, request: Request) -> Reply:
     """Return what is known, from the database alone, whoever else is using the data folder."""
-    engine = open_engine(database_url(settings))
+    engine = open_engine(DataFolder(settings.data).database())
     try:
         upgrade(engine)
         request = replace(

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 
 from bot.adapters.local import ADDRESS_FILE, running_bot
 from bot.adapters.slack.scopes import missing
-from bot.app import database_url, opened
+from bot.app import opened
+from bot.data_folder import DataFolder
 from bot.messages import PlatformError
 from bot.model_settings import ServerModel
 from bot.models import cache_of, chat_model, list_models, model_settings
@@ -50,7 +51,7 @@ async def _config(settings: Settings) -> str:
 
 
 async def _disk(settings: Settings) -> str:
-    database_url(settings)
+    DataFolder(settings.data).database()
     free = shutil.disk_usage(settings.data).free
     if free < _LEAST_FREE:
         raise CheckFailed(f"only {free / 1e6:,.0f} MB free at {settings.data}: make room")

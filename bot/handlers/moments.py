@@ -8,8 +8,7 @@ from typing import Any
 from bot.messages import Language
 from bot.phrases import say
 from bot.reminders import Reminder
-from bot.when import Unclear
-from bot.when_words import DAYS
+from bot.when import DAYS, Unclear
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _ZH_DAYS = "一二三四五六日"

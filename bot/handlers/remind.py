@@ -15,8 +15,7 @@ from bot.messages import Language, Posting, Reply, ReplyEvent, Request
 from bot.phrases import say
 from bot.reminders import OWNERS, Kind, Reminder, Reminders
 from bot.timetable import Timetable
-from bot.when import Unclear, read, read_when, timetable
-from bot.when_words import Pieces
+from bot.when import Pieces, Unclear, read, read_when, timetable
 from rag.records import Records
 
 _PLATFORMS = ("slack", "discord")
