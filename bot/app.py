@@ -120,6 +120,7 @@ class App:
             Reminders(self.writer, most_each=each, keep_seconds=kept),
             self.records,
             zone=settings.timezone or local_zone(),
+            page=settings.web.enabled,
         )
         self.regression = Regression(settings.data / "regression.jsonl")
         self.priority = Priority()

@@ -18,15 +18,16 @@ from rag.records import Records
 class Later:
     """The parts; platforms that are connected add themselves to `postings` by name.
 
-    `zone` is the IANA name of the time zone of whom nothing better is known of.
+    `zone` is the IANA name of the time zone of whom nothing better is known of; `page` tells
+    whether there is a page to post on.
     """
 
-    def __init__(self, reminders: Reminders, records: Records, *, zone: str) -> None:
+    def __init__(self, reminders: Reminders, records: Records, *, zone: str, page: bool) -> None:
         self.postings: dict[str, Posting] = {}
         self.reminders = reminders
         self.reminding = Reminding(reminders, self.postings)
         self._records = records
-        self._proposals = Proposals(reminders, self.postings, zone=zone)
+        self._proposals = Proposals(reminders, self.postings, zone=zone, page=page)
 
     def handlers(self, skills: Mapping[str, Answers]) -> list[Handler]:
         """Return what people ask for, and what is due; `skills` answer scheduled questions."""

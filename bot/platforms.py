@@ -26,6 +26,7 @@ def platforms(
         password = secrets.web_password
         web = WebAdapter(
             handle,
+            app.inbox,
             host=settings.web.host,
             port=settings.web.port,
             password=password.get_secret_value() if password else None,
@@ -39,6 +40,7 @@ def platforms(
             say=say,
         )
         downloads["web"] = web.download
+        app.later.postings["web"] = web
         runs.append(lambda: web.run(lambda address: say(f"The page is at {address}")))
     if settings.console:
         runs.append(

@@ -82,6 +82,12 @@ REMINDER_PHRASES: dict[str, tuple[str, str]] = {
         "在这里回答，所有人可见：“{text}”",
     ),
     "reminder_ask_direct": ("Answer you alone: “{text}”", "只回答您一个人：“{text}”"),
+    "reminder_say_page": ("Remind on the page: “{text}”", "在页面上提醒：“{text}”"),
+    "reminder_ask_page": ("Answer on the page: “{text}”", "在页面上回答：“{text}”"),
+    "reminder_digest_page": (
+        "List the documents that are new, on the page, if there are any",
+        "有新文档时，在页面上列出",
+    ),
     "reminder_digest": (
         "List the documents that are new, here, if there are any",
         "有新文档时，在这里列出",
@@ -103,6 +109,7 @@ REMINDER_PHRASES: dict[str, tuple[str, str]] = {
     "listed_say": ("“{text}”", "提醒“{text}”"),
     "listed_ask": ("the answer to “{text}”", "回答“{text}”"),
     "listed_digest": ("new documents", "新文档"),
+    "listed_page": (", on the page", "，显示在页面上"),
     "listed_direct": (", for you alone", "，只给您一个人"),
     "reminder_stands": ("It stands: {line}", "已生效：{line}"),
     "reminder_cancelled": ("Cancelled: #{id}.", "已取消：#{id}。"),
@@ -117,10 +124,11 @@ REMINDER_PHRASES: dict[str, tuple[str, str]] = {
     ),
     "reminder_empty": ("Say what I shall post, too.", "请同时说明要发送什么。"),
     "reminder_nowhere": (
-        "This is posted in a channel of Slack or Discord: ask for it there, or name the channel "
-        "on the command line with --channel. The command `reminders` lists what stands here too.",
-        "这会发到 Slack 或 Discord 的频道：请在那里设置，或在命令行用 --channel 指定频道。"
-        "在这里可以用 reminders 命令查看。",
+        "This is posted in a channel of Slack or Discord, or on the page, which is switched off: "
+        "ask for it there, or name the channel on the command line with --channel. The command "
+        "`reminders` lists what stands here too.",
+        "这会发到 Slack 或 Discord 的频道，或显示在页面上，而页面已关闭：请在频道中设置，"
+        "或在命令行用 --channel 指定频道。在这里可以用 reminders 命令查看。",
     ),
     "reminder_forbidden": (
         "You may not post there, so I may not post there for you.",

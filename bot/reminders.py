@@ -22,6 +22,8 @@ State = Literal["asked", "standing", "done"]
 CONFIRM_SECONDS = 15 * 60.0
 OWNERS = ("cli", "web")
 """Platforms of people who run the bot: they may post wherever it may."""
+PAGE = ("web", "", "page")
+"""The platform, the team and the channel of what is posted on the page."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,11 +57,12 @@ def decided(request: Request, reply: Reply) -> list[tuple[str, int]] | None:
 
     None where a reply isn't about one.
     """
-    if request.command not in ("remind", "digest", "due", "digested"):
+    command = reply.taken_for or request.command
+    if command not in ("remind", "digest", "due", "digested"):
         return None
     if reply.outcome != "answer":
         return []
-    if request.command in ("remind", "digest"):
+    if command in ("remind", "digest"):
         if reply.data.get("state") != "asked":
             return []
         return [("confirm", reply.data["id"]), ("cancel", reply.data["id"])]

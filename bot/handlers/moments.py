@@ -7,7 +7,7 @@ from typing import Any
 
 from bot.messages import Language
 from bot.phrases import say
-from bot.reminders import Reminder
+from bot.reminders import PAGE, Reminder
 from bot.when import DAYS, Unclear
 
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -91,6 +91,8 @@ def line(reminder: Reminder, next_at: datetime, language: Language, here: str) -
     what = say(language, f"listed_{reminder.kind}", text=_cut(text, _SHOWN))
     if reminder.direct:
         what += say(language, "listed_direct")
+    elif reminder.platform == PAGE[0]:
+        what += say(language, "listed_page")
     elif reminder.scope != here:
         what += f" · {reminder.scope}"
     often = how_often(reminder.times.rule, language)
@@ -109,7 +111,7 @@ def line(reminder: Reminder, next_at: datetime, language: Language, here: str) -
 def told(reminder: Reminder, language: Language) -> str:
     """Return what is posted here, and to whom, in words."""
     text = " ".join(reminder.text.split())
-    where = "_direct" if reminder.direct else ""
+    where = "_direct" if reminder.direct else "_page" if reminder.platform == PAGE[0] else ""
     return say(language, f"reminder_{reminder.kind}{where}", text=text)
 
 

@@ -13,12 +13,12 @@ from bot.handlers.moments import asked_back, how_often, spelt, told
 from bot.handlers.seeing import audience_of
 from bot.messages import Language, Posting, Reply, ReplyEvent, Request
 from bot.phrases import say
-from bot.reminders import OWNERS, Kind, Reminder, Reminders
+from bot.reminders import OWNERS, PAGE, Kind, Reminder, Reminders
 from bot.timetable import Timetable
 from bot.when import Pieces, Unclear, read, read_when, timetable
 from rag.records import Records
 
-_PLATFORMS = ("slack", "discord")
+_CHANNELS = ("slack", "discord")
 _SHOWN = 3
 _SHEETS = (".xlsx", ".xlsm", ".xls", ".csv", ".tsv", ".ods")
 _POST = re.compile(
@@ -43,20 +43,23 @@ class Proposals:
     """Keeps what is wanted until it is confirmed, where its author may post now.
 
     `postings` are the platforms by name; `zone` is the time zone of people whose platform tells
-    none.
+    none; `page` tells whether there is a page to post on.
     """
 
-    def __init__(self, reminders: Reminders, postings: Mapping[str, Posting], *, zone: str) -> None:
+    def __init__(
+        self, reminders: Reminders, postings: Mapping[str, Posting], *, zone: str, page: bool
+    ) -> None:
         self._reminders = reminders
         self._postings = postings
         self._zone = zone
+        self._places = (*_CHANNELS, *[PAGE[0]] * page)
 
     async def propose(
         self, request: Request, language: Language, wanted: Wanted, pieces: Pieces
     ) -> Reply:
         """Return what would be posted when, to be confirmed; or why it can't be."""
         platform, team, channel = place_of(request)
-        if platform not in _PLATFORMS:
+        if platform not in self._places:
             return Reply("error", say(language, "reminder_nowhere"), language)
         of_owner = request.platform in OWNERS
         if of_owner:
@@ -174,8 +177,13 @@ def _meant(what: str, reminds: bool, chosen: str) -> tuple[Kind, str]:
 
 
 def place_of(request: Request) -> tuple[str, str, str]:
-    """Return the platform, the team and the channel that a request's scope and address name."""
+    """Return the platform, the team and the channel that a request's scope and address name.
+
+    Whoever runs the bot and names no channel means the page.
+    """
     platform, _, rest = request.scope.partition(":")
+    if request.platform in OWNERS and platform not in _CHANNELS:
+        return PAGE
     team, _, channel = rest.rpartition(":")
     return platform, team, request.address.get("channel", channel)
 

@@ -5,89 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from simcord.backend.models import Message
 
-from bot.adapters.console import copy_local
 from bot.adapters.slack.adapter import SlackAdapter
-from bot.app import App
-from bot.messages import Attachment, Download, Event
-from tests.bot.fakes import FakeChat, FakeEmbeddings, collect, request, settings, use
+from bot.messages import Event
+from tests.bot.later import LAPTOPS, MONDAY, SAYS, Bot
 from tests.doubles.discord_people import Person
 from tests.doubles.discord_running import running
 from tests.doubles.discord_wire import DiscordDouble
 from tests.doubles.slack import SlackDouble
-from tests.fakes import LineParser
-
-START = datetime(2026, 11, 27, 12, tzinfo=UTC)  # a Friday
-MONDAY = datetime(2026, 11, 30, 9, tzinfo=UTC)
-LAPTOPS = "# Laptops\n\nA lost laptop is reported to security within one hour.\n"
-SAYS = "A lost laptop is reported within one hour."
-
-
-class Clock:
-    """The bot's calendar."""
-
-    def __init__(self) -> None:
-        self.at = START
-
-    def __call__(self) -> float:
-        return self.at.timestamp()
-
-
-@dataclass
-class Bot:
-    """One process of the bot."""
-
-    app: App
-    chat: FakeChat
-    clock: Clock
-
-    async def due(self, at: datetime) -> None:
-        """Let time pass."""
-        self.clock.at = at
-        await self.app.later.reminding.tick()
-
-    async def ask(self, text: str, command: str, **more: Any) -> Any:
-        """Return the reply to somebody at the command line."""
-        _, reply = await collect(self.app.dispatcher.handle(request(text, command, **more)))
-        return reply
-
-    async def teach(self, name: str, text: str, scope: str = "public") -> None:
-        """Have a file learned."""
-        file = self.app.settings.data / name
-        await asyncio.to_thread(file.write_text, text, encoding="utf-8")
-        attached = (Attachment(name, None, str(file)),)
-        reply = await self.ask("", "upload", scope=scope, attachments=attached)
-        assert reply.outcome == "answer", reply.text
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def bots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Any:
-    """Return what starts a process of the bot, on the same data folder each time."""
-    chat = FakeChat()
-    use(monkeypatch, chat=chat, embeddings=FakeEmbeddings())
-    monkeypatch.setattr("bot.app.Sandbox", lambda **limits: LineParser())
-
-    @asynccontextmanager
-    async def begin() -> AsyncIterator[Bot]:
-        app = App(settings(tmp_path, timezone="UTC"), dict[str, Download](cli=copy_local))
-        app.later.reminders.clock = clock
-        app.claim()
-        yield Bot(app, chat, clock)
-        await asyncio.to_thread(app.close)
-
-    return begin
 
 
 @asynccontextmanager

@@ -238,10 +238,34 @@ async def _settings_and_redo(page: Page, chat: FakeChat) -> None:
     assert "Question:" in str(chat.prompts)
 
 
+async def _reminder(page: Page, app: App) -> None:
+    """Be reminded on the page: in each tab, also of one that is opened again, until put away."""
+    await ask(page, "/remind me in 10 minutes to call Bob")
+    await page.get_by_role("button", name="Confirm").click()
+    stands = page.locator(".exchange .answer").filter(has_text="It stands")
+    await expect(stands).to_contain_text("call Bob", timeout=30_000)
+    due = page.locator("#due")
+    await expect(due.locator(".answer")).to_have_count(0)
+    clock = app.later.reminders.clock
+    app.later.reminders.clock = lambda: clock() + 601
+    await app.later.reminding.tick()
+    app.later.reminders.clock = clock
+    await expect(due.locator(".answer")).to_have_text("Reminder: call Bob", timeout=30_000)
+    other = await page.context.new_page()
+    for tab in (page, other):
+        await tab.goto(page.url)
+        await expect(tab.locator("#due .answer")).to_contain_text("call Bob", timeout=60_000)
+    await due.get_by_role("button", name="Put away").click()
+    for tab in (page, other):
+        await expect(tab.locator("#due .answer")).to_have_count(0, timeout=30_000)
+    await other.close()
+
+
 @pytest.mark.skipif(not CHROMIUM.exists(), reason=f"no browser at {CHROMIUM}")
 async def test_on_the_page(everywhere: Everywhere, tmp_path: Path) -> None:
     web = WebAdapter(
         everywhere.app.dispatcher.handle,
+        everywhere.app.inbox,
         port=0,
         upload_scope="public",
         upload_folder=tmp_path,
@@ -250,12 +274,14 @@ async def test_on_the_page(everywhere: Everywhere, tmp_path: Path) -> None:
         ready=lambda: None,
         history_turns=1,
         say=lambda told: None,
+        refresh_seconds=(0.3, 0.3),
     )
+    everywhere.app.later.postings["web"] = web
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     serving = asyncio.create_task(web.run(address.set_result))
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = await browser.new_page(locale="en-US")
+        page = await (await browser.new_context(locale="en-US")).new_page()
         await page.goto(await address)
         await expect(page.locator(".state")).to_have_attribute("data-kind", "ready", timeout=60_000)
         for number, skill in enumerate(SKILLS):
@@ -266,6 +292,7 @@ async def test_on_the_page(everywhere: Everywhere, tmp_path: Path) -> None:
             await expect(answer).to_contain_text(expected, timeout=30_000)
             await expect(page.locator('[data-outcome="running"]')).to_have_count(0, timeout=30_000)
         await _settings_and_redo(page, everywhere.chat)
+        await _reminder(page, everywhere.app)
         await browser.close()
     serving.cancel()
     with suppress(asyncio.CancelledError):

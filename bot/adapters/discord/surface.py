@@ -105,12 +105,14 @@ def buttons(
             Button(word(language, "forget", name=row["name"]), "forget", (row["document"],))
             for row in known
         ]
-    if (choices := decided(request, reply)) is not None:
-        # The request's id is there to find the message again.
-        return [
-            Button(word(language, f"reminder_{does}"), "reminders", (does, str(id), request.id))
-            for does, id in choices
-        ]
+    choices = decided(request, reply)
+    # The request's id is there to find the message again.
+    deciding = [
+        Button(word(language, f"reminder_{does}"), "reminders", (does, str(id), request.id))
+        for does, id in choices or ()
+    ]
+    if choices is not None and not reply.taken_for:
+        return deciding
     if not _is_generated(request):
         return []
     does = "redo" if reply.taken_for else "again"
@@ -124,7 +126,7 @@ def buttons(
     if "private" in request.address and request.address["guild"] != "@me":
         more = ("long",) if long else ()
         found.append(Button(word(language, "share"), "share", (request.id, *more)))
-    return found
+    return [*deciding, *found]
 
 
 def case_offer(reply: Reply) -> Shown:

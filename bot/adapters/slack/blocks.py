@@ -107,8 +107,10 @@ def _under(request: Request, reply: Reply, *, share: bool) -> list[Block]:
     if request.command == "offer":
         return [_actions([_keep(request, language)])]
     if (choices := decided(request, reply)) is not None:
-        deciding = [_decide(does, id, language) for does, id in choices]
-        return [_actions(deciding)] if deciding else []
+        deciding = [_actions([_decide(does, id, language) for does, id in choices])] * bool(choices)
+        if not reply.taken_for:  # else it may be answered as a question all the same
+            return deciding
+        blocks += deciding
     if request.command == SETTINGS.handler and reply.outcome == "answer":
         return [_actions([_button("form", word(language, "change"), SETTINGS.name)])]
     if request.command in GENERATED and reply.outcome != "busy":

@@ -1,7 +1,7 @@
 // The bridge between the page's own HTML and Gradio's events. Gradio runs it once for each HTML
 // part, with `element`, `trigger`, `props`, `upload` and `watch`.
 const EVENTS = ['ask', 'regenerate', 'reset', 'rate', 'case', 'summarise', 'forget', 'language', 'learn',
-  'pause', 'resume', 'configure', 'question'];
+  'pause', 'resume', 'configure', 'question', 'away'];
 const send = (name, data) => { if (EVENTS.includes(name)) trigger(name, data); };
 const find = (selector) => element.querySelector(selector);
 const app = document.body;

@@ -13,10 +13,12 @@ from gradio.routes import App
 from pydantic import BaseModel, TypeAdapter
 from starlette.routing import Mount, Route
 
-from bot.adapters.web import view
+from bot.adapters.due import decided
+from bot.adapters.web import exchanges, view
+from bot.adapters.web.due import Cards
 from bot.adapters.web.files import PREFIX, KeptFiles
 from bot.adapters.web.looks import asset, head, theme
-from bot.adapters.web.session import SETTINGS_NAMES, Exchange, Given, Session
+from bot.adapters.web.session import SETTINGS_NAMES, Exchange, Session
 from bot.adapters.web.talk import LocalDownload, Talk
 from bot.adapters.web.text import say
 from bot.messages import Attachment, Language, Reply, Status
@@ -47,6 +49,8 @@ class Page:
         self,
         talk: Talk,
         download: LocalDownload,
+        cards: Cards,
+        files: KeptFiles,
         *,
         max_upload_bytes: int,
         examples: Sequence[str],
@@ -58,7 +62,8 @@ class Page:
         self._talk = talk
         self._download = download
         self.max_upload_bytes = max_upload_bytes
-        self.files = KeptFiles()
+        self._cards = cards
+        self.files = files
         self._examples = examples
         self._ready = ready
         self._work = work
@@ -88,7 +93,8 @@ class Page:
         self._header = part("header", view.header("en", starting))
         with gr.Row(elem_id="main"):
             with gr.Column(elem_id="chat"):
-                self._conversation = part("conversation", view.conversation(blank, ()))
+                self._conversation = part("conversation", exchanges.conversation(blank, ()))
+                self._due = part("due", "")
                 with gr.Column(elem_id="composer"):
                     self._box = gr.Textbox(
                         lines=1,
@@ -113,8 +119,8 @@ class Page:
 
     def _wire(self) -> None:
         quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-        chat = [self._store, self._conversation, self._box]
-        look = [self._header, self._documents, self._timer, self._seen]
+        chat = [self._store, self._conversation, self._due, self._box]
+        look = [self._header, self._due, self._documents, self._timer, self._seen]
         words = [
             self._store,
             self._conversation,
@@ -132,6 +138,8 @@ class Page:
         self._header.language(self._speak, [self._store], words, **quiet)
         self._box.submit(self._type, [self._store, self._box], chat, **quiet)
         self._conversation.ask(self._press, self._store, chat, **quiet)
+        self._due.ask(self._press, self._store, chat, **quiet)
+        self._due.away(self._put_away, [self._store, self._seen], look, **quiet)
         self._conversation.regenerate(self._again, self._store, chat, **quiet)
         self._conversation.question(self._as_question, self._store, chat, **quiet)
         self._conversation.reset(self._reset, self._store, chat, **quiet)
@@ -190,6 +198,9 @@ class Page:
         reply = await self._talk.reply(self._talk.request("sources", "", tab, language))
         failed = reply.outcome != "answer"
         rows: Sequence[Mapping[str, Any]] = () if failed or not reply.data else reply.data
+        if not failed:
+            self._cards.refresh([str(row["document"]) for row in rows])
+        due = exchanges.due(language, self._cards.standing)
         work = self._work(language)
         now = view.state(language, self._ready(), rows, work)
         if failed and now.kind != "loading":
@@ -197,14 +208,15 @@ class Page:
         top = view.header(language, now)
         listed = view.documents(language, rows, reply.text if failed else "", work)
         shown, times = seen
-        if top + listed == shown and times < _SAME:
+        if top + due + listed == shown and times < _SAME:
             return {self._seen: (shown, times + 1)}
         busy = now.kind != "ready"
         return {
             self._header: top,
+            self._due: due,
             self._documents: listed,
             self._timer: gr.Timer(self._busy_seconds if busy else self._idle_seconds),
-            self._seen: (top + listed, 0),
+            self._seen: (top + due + listed, 0),
         }
 
     async def _pause(self, stored: Any, seen: Seen, request: gr.Request) -> Updates:
@@ -221,12 +233,19 @@ class Page:
         )
         return await self._look(session, seen, tab)
 
+    async def _put_away(
+        self, stored: Any, seen: Seen, request: gr.Request, event: gr.EventData
+    ) -> Updates:
+        await self._cards.put_away(str(event.id))
+        return await self._refresh(stored, seen, request)
+
     # The conversation
 
     def _chat(self, session: Session) -> Updates:
         return {
             self._store: session.model_dump(),
-            self._conversation: view.conversation(session, self._examples),
+            self._conversation: exchanges.conversation(session, self._examples),
+            self._due: exchanges.due(session.language, self._cards.standing),
         }
 
     async def _type(self, stored: Any, typed: str, request: gr.Request) -> AsyncIterator[Updates]:
@@ -237,6 +256,8 @@ class Page:
     async def _press(
         self, stored: Any, request: gr.Request, event: gr.EventData
     ) -> AsyncIterator[Updates]:
+        if card := getattr(event, "id", None):  # something due, about which this decides
+            await self._cards.put_away(str(card))
         async for updates in self._answer(stored, Exchange.of(event.question), request):
             yield updates
 
@@ -297,9 +318,9 @@ class Page:
             async for events in batches:
                 for event in events:
                     exchange.apply(event)
-                    for file in event.files if isinstance(event, Reply) else ():
-                        given = Given(name=file.name, address=self.files.keep(file))
-                        exchange.files.append(given.model_copy(update={"about": file.about}))
+                    if isinstance(event, Reply):
+                        exchange.keep(event.files, self.files)
+                        exchange.decisions = decided(asked, event) or []
                 yield self._chat(session)
         session.interrupt()
         yield {**self._chat(session), self._box: gr.Textbox(**_buttons(session))}

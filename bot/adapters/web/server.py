@@ -16,10 +16,12 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bot.adapters.serving import Server
+from bot.adapters.web.due import Cards
+from bot.adapters.web.files import KeptFiles
 from bot.adapters.web.guard import PICTURE, Guard, is_loopback
 from bot.adapters.web.talk import LocalDownload, Talk
 from bot.adapters.web.view import Work
-from bot.messages import Handle, Language, PlatformError
+from bot.messages import Event, Handle, Inbox, Language, PlatformError
 
 DEFAULT_PORT = 7860
 _TRIED = 100
@@ -57,6 +59,7 @@ class WebAdapter:
     def __init__(
         self,
         handle: Handle,
+        inbox: Inbox,
         *,
         host: str = "127.0.0.1",
         port: int | None = None,
@@ -88,6 +91,8 @@ class WebAdapter:
         self._say = say
         self._refresh = refresh_seconds
         self._talk = Talk(handle, upload_scope)
+        self._files = KeptFiles()
+        self.cards = Cards(inbox, self._talk, self._files)
         self.download = LocalDownload(upload_folder)
 
     async def run(self, started: Callable[[str], None] | None = None) -> None:
@@ -117,14 +122,28 @@ class WebAdapter:
             # Importing Gradio takes seconds and building the page most of one, so both happen in
             # a thread; Gradio wants a loop there, though what it makes runs in this one.
             app, running = await asyncio.to_thread(asyncio.run, self._build())
+            await self.cards.open()
             async with running:
                 front.app = app
                 await asyncio.shield(serving)
         finally:
+            await self.cards.close()
             await self._talk.close()
             server.should_exit = True
             await asyncio.wait([serving])
             listener.close()
+
+    async def zone_of(self, user: str) -> str | None:
+        """Return None: whoever is at the page goes by the settings' time zone."""
+        return None
+
+    async def may_post(self, user: str, team: str, channel: str) -> bool | None:
+        """Tell that whoever is at the page may have something posted on it."""
+        return True
+
+    async def post(self, event: Event) -> bool:
+        """Take over something that is due; False while the page isn't served."""
+        return await self.cards.post(event)
 
     async def _build(self) -> tuple[ASGIApp, AbstractAsyncContextManager[None]]:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -132,6 +151,8 @@ class WebAdapter:
         page = module.Page(
             self._talk,
             self.download,
+            self.cards,
+            self._files,
             max_upload_bytes=self._limit,
             examples=self._examples,
             ready=self._ready,

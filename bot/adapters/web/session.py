@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
+from bot.adapters.web.files import KeptFiles
 from bot.commands import SETTINGS, find
 from bot.messages import (
     Citation,
+    File,
     Language,
     Reply,
     ReplyChunk,
@@ -101,6 +103,8 @@ class Exchange(BaseModel):
     """The settings that were shown, to be changed in a form."""
     rated: str = ""
     """What the bot said to its rating."""
+    decisions: list[tuple[str, int]] = Field(default_factory=list)
+    """What may be decided about a reminder by a button: confirm, cancel or again, its number."""
 
     @classmethod
     def of(cls, typed: str) -> Exchange:
@@ -174,6 +178,11 @@ class Exchange(BaseModel):
                 if self.command == "settings" and isinstance(event.data, dict):
                     shown = event.data["settings"].items()
                     self.choices = {name: Choices.model_validate(each) for name, each in shown}
+
+    def keep(self, files: Iterable[File], kept: KeptFiles) -> None:
+        """Take in the files that came with the reply."""
+        for file in files:
+            self.files.append(Given(name=file.name, address=kept.keep(file), about=file.about))
 
     def _add(self, chunk: ReplyChunk) -> None:
         numbers = [citation.number for citation in chunk.citations]

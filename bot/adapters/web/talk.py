@@ -23,6 +23,8 @@ from bot.messages import (
 )
 
 _BLOCK = 1 << 20
+SEES = frozenset({"public"})
+"""What may be seen on the page, whoever it is."""
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ def to_request(
         user=f"web:{tab}",
         conversation=f"web:{tab}",
         scope=scope,
-        audience=frozenset({"public"}),
+        audience=SEES,
         is_admin=True,  # the page is for whoever runs the bot, or has its password
         language=None if command == "ask" else language,
         attachments=attachments,

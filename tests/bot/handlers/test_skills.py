@@ -60,7 +60,6 @@ LATER = [
         streams=False,
         reads=False,
         names=False,
-        of_channels=command != "reminders",
     )
     for command, text, says in (
         ("remind", "every Monday at 9 send the report", "send the report"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import BrowserContext, FilePayload, Page, expect
 
+from tests.bot.inboxes import MemoryInbox
 from tests.fakes_web import ScriptedHandle
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -36,6 +37,7 @@ class Bot:
     """The page's address and what stands behind it."""
 
     handle: ScriptedHandle = field(default_factory=ScriptedHandle)
+    inbox: MemoryInbox = field(default_factory=MemoryInbox)
     loading: str | None = None
     address: str = ""
     uploads: Path = Path()

@@ -28,6 +28,7 @@ async def served(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bot]
     bot = Bot(uploads=tmp_path_factory.mktemp("uploads"))
     web = WebAdapter(
         bot.handle,
+        bot.inbox,
         port=0,
         upload_scope="public",
         upload_folder=bot.uploads,

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 from bot.adapters.web import PasswordMissing, PortTaken, WebAdapter
 from bot.adapters.web.guard import Guard
 from bot.messages import Handle
+from tests.bot.inboxes import MemoryInbox
 from tests.fakes_web import ScriptedHandle
 
 
@@ -82,7 +83,7 @@ def adapter(handle: Handle, folder: Path, **settings: object) -> WebAdapter:
         "history_turns": 1,
         "say": lambda line: None,
     }
-    return WebAdapter(handle, **(arguments | settings))  # type: ignore[arg-type]
+    return WebAdapter(handle, MemoryInbox(), **(arguments | settings))  # type: ignore[arg-type]
 
 
 @contextlib.asynccontextmanager

@@ -7,13 +7,13 @@ import string
 import pytest
 
 from bot.adapters.web import to_request
+from bot.adapters.web.exchanges import conversation
 from bot.adapters.web.session import Exchange, Session
 from bot.adapters.web.text import TEXT, count, size
 from bot.adapters.web.view import (
     Receipts,
     State,
     Work,
-    conversation,
     documents,
     state,
     uploader,
