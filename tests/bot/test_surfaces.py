@@ -122,9 +122,12 @@ async def everywhere(
 
 
 async def in_plain_words(asked: Request, _language: Language) -> Request:
-    """Take what says "sum up" for a summary, and what names a page for a question to it."""
+    """Take what says "sum up" for a summary, "water" for a reminder, and what names a page for a
+    question to it."""
     if asks_a_page(asked.text):
         return replace(asked, command="lookup")
+    if "water" in asked.text:
+        return replace(asked, command="remind")
     if "sum up" not in asked.text:
         return asked
     return replace(asked, command="summarise", text=NAME)
@@ -388,6 +391,36 @@ async def test_a_plain_message_on_slack_and_its_redo(everywhere: Everywhere, sai
     assert "Question:" in str(chat.prompts)
 
 
+WATER = "remind us every Friday at 4 pm to water the plants"
+
+
+async def test_a_plain_reminder_is_confirmed_with_a_click_on_slack(everywhere: Everywhere) -> None:
+    slack = everywhere.slack
+    posted, whispered = len(slack.messages), len(slack.responses)
+    await slack.mention(WATER)
+    await slack.until(lambda: any("Confirm" in str(m.blocks) for m in slack.messages[posted:]))
+    (shown,) = (m for m in slack.messages[posted:] if "Confirm" in str(m.blocks))
+    assert "as a question" in str(shown.blocks)
+    await slack.click(shown, "reminders:confirm")
+    await slack.until(lambda: any("It stands" in str(r) for r in slack.responses[whispered:]))
+
+
+async def test_a_plain_reminder_is_confirmed_with_a_click_on_discord(
+    everywhere: Everywhere,
+) -> None:
+    discord = everywhere.discord
+    discord.person.ask(discord.channel, WATER)
+
+    def shown() -> list[Any]:
+        posted = [m for thread in discord.threads(discord.channel) for m in discord.said(thread)]
+        return [m for m in posted if "Confirm" in str(m.components)]
+
+    (message,) = await discord.until(shown)
+    assert "Answer as a question" in str(message.components)
+    pressed = discord.person.press(message, "Confirm")
+    await discord.until(lambda: "It stands" in said_to(discord, pressed))
+
+
 @either
 async def test_a_plain_message_on_discord_and_its_redo(everywhere: Everywhere, said: str) -> None:
     discord, chat = everywhere.discord, everywhere.chat
@@ -396,7 +429,8 @@ async def test_a_plain_message_on_discord_and_its_redo(everywhere: Everywhere, s
 
     def shown(label: str) -> list[Any]:
         posted = [m for thread in discord.threads(discord.channel) for m in discord.said(thread)]
-        return [m for m in posted if label in str(m.components)]
+        about = [m for m in posted if "water" not in m.content]
+        return [m for m in about if label in str(m.components)]
 
     answered = len(shown("Regenerate"))
     await discord.until(lambda: shown("Answer as a question"))

@@ -176,7 +176,9 @@ SECTIONS: tuple[tuple[str, str, tuple[tuple[str, tuple[str, ...]], ...]], ...] =
         "question about a sheet that the bot knows is computed from its rows. `digest on`, or "
         "`digest every Monday at 9`, lists a channel's new documents, and is silent when "
         "there are none. What fell due while the bot wasn't running comes once, and says that "
-        "it is late. On the command line `--channel` names the channel.",
+        "it is late. On the command line `--channel` names the channel. What is asked for on the "
+        "page, or in a terminal without a channel, stands above the page's question box in every "
+        "tab from when it is due until somebody puts it away.",
         (
             (
                 "",
