@@ -7,7 +7,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +15,17 @@ import pytest_asyncio
 from playwright.async_api import Page, async_playwright, expect
 
 from bot.__main__ import run
-from bot.adapters.console import ConsoleAdapter, copy_local
-from bot.adapters.local import ADDRESS_FILE, LocalApi
-from bot.adapters.slack.adapter import SlackAdapter
 from bot.adapters.web import WebAdapter
 from bot.app import App
-from bot.messages import Attachment, Download, Language, Reply, Request
-from bot.routing import asks_a_page
-from rag.ingest.loaders.grids import grids
-from rag.ingest.parsed import Grid
+from bot.messages import Reply
 from tests.bot.adapters.web.browsing import ARGUMENTS, CHROMIUM, ask
-from tests.bot.fakes import FakeChat, FakeEmbeddings, collect, config, request, settings, use
+from tests.bot.everywhere import Everywhere, begun
+from tests.bot.fakes import FakeChat, collect, config
 from tests.bot.handlers.test_skills import LAPTOPS, LOOKUP, NAME, SAYS
 from tests.bot.handlers.test_skills import SKILLS as OF_TEXTS
 from tests.contracts.skill import Skill
-from tests.doubles.discord_running import running
 from tests.doubles.discord_wire import DiscordDouble
 from tests.doubles.site import Site, serving, tools
-from tests.doubles.slack import SlackDouble
-from tests.fakes import LineParser
 from tests.rag.ingest.files import SHARED
 
 KNOWN = Path(__file__).parents[2] / "knowledge"
@@ -49,28 +40,11 @@ TABLE = Skill(
     options={"document": SHEET.name},
 )
 """Over a real sheet."""
-SKILLS = [*OF_TEXTS, LOOKUP, TABLE]
+ITSELF = Skill("ask", NAME, LAPTOPS, text="Which documents do you know?", says="None at all.")
+"""Answered from the truth, whatever the model says."""
+SKILLS = [*OF_TEXTS, LOOKUP, TABLE, ITSELF]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@dataclass
-class Everywhere:
-    """One bot, its model, and the surfaces that it is on."""
-
-    app: App
-    chat: FakeChat
-    slack: SlackDouble
-    discord: DiscordDouble
-    terminal: ConsoleAdapter
-
-
-class Reader(LineParser):
-    """Reads cells too, without a child process."""
-
-    def grids(self, file: Path) -> list[Grid]:
-        """Return the sheets of a file."""
-        return list(grids(file.read_bytes(), file.name))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -85,61 +59,10 @@ async def everywhere(
     tmp_path_factory: pytest.TempPathFactory, site: Site
 ) -> AsyncIterator[Everywhere]:
     folder = tmp_path_factory.mktemp("surfaces")
-    chat, downloads = FakeChat(), dict[str, Download](cli=copy_local)
-    chosen = settings(folder, permissions={"settings": "anyone"}, tools=tools(site))
-    with pytest.MonkeyPatch.context() as patch:
-        use(patch, chat=chat, embeddings=FakeEmbeddings())
-        patch.setattr("bot.app.Sandbox", lambda **limits: Reader())
-        app = App(chosen, downloads)
-    app.claim()
-    await _taught(app, folder)
-    app.dispatcher._route = in_plain_words
-    handle = app.dispatcher.handle
-    async with (
-        SlackDouble() as slack,
-        DiscordDouble() as discord,
-        running(discord, handle, inbox=app.inbox) as on_discord,
-    ):
-        on_slack = SlackAdapter(
-            handle,
-            app.inbox,
-            bot_token=slack.bot_token,
-            app_token=slack.app_token,
-            api_url=slack.api_url,
-            fetch=app.fetcher.fetch,
-            edit_seconds=0.0,
-        )
-        downloads |= {"slack": on_slack.download, "discord": on_discord.download}
-        app.later.postings |= {"slack": on_slack, "discord": on_discord}
-        task = asyncio.create_task(on_slack.run())
-        await slack.until(lambda: slack.connections)
-        terminal = ConsoleAdapter(handle, scope="public", history_turns=1)
-        yield Everywhere(app, chat, slack, discord, terminal)
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-    await asyncio.to_thread(app.close)
-
-
-async def in_plain_words(asked: Request, _language: Language) -> Request:
-    """Take what says "sum up" for a summary, "water" for a reminder, and what names a page for a
-    question to it."""
-    if asks_a_page(asked.text):
-        return replace(asked, command="lookup")
-    if "water" in asked.text:
-        return replace(asked, command="remind")
-    if "sum up" not in asked.text:
-        return asked
-    return replace(asked, command="summarise", text=NAME)
-
-
-async def _taught(app: App, folder: Path) -> None:
     file = folder / NAME
     file.write_text(LAPTOPS, encoding="utf-8")
-    for each in (file, SHEET):
-        asked = request("", "upload", attachments=(Attachment(each.name, None, str(each)),))
-        _, reply = await collect(app.dispatcher.handle(asked))
-        assert reply.outcome == "answer", reply.text
+    async with begun(folder, [file, SHEET], tools=tools(site)) as bot:
+        yield bot
 
 
 def line(skill: Skill) -> str:
@@ -149,7 +72,7 @@ def line(skill: Skill) -> str:
 
 def says(skill: Skill) -> str:
     """Return what an answer of the skill has in it."""
-    return "lost laptop" if skill.command == "extract" else skill.says
+    return {"extract": "lost laptop", "ask": NAME}.get(skill.command, skill.says)
 
 
 @pytest.fixture(params=SKILLS, ids=lambda skill: skill.command)
@@ -223,15 +146,21 @@ async def test_values_of_the_thread_around_on_discord(everywhere: Everywhere) ->
     await discord.until(lambda: "Say which document" in said_to(discord, outside))
 
 
+async def typed(page: Page, text: str) -> None:
+    """Type something once the page takes it: until an answer has ended, Enter does nothing."""
+    await expect(page.get_by_role("button", name="Send")).to_be_visible(timeout=30_000)
+    await ask(page, text)
+
+
 async def _settings_and_redo(page: Page, chat: FakeChat) -> None:
     """Change a setting in the page's form; have what was taken for a summary answered anew."""
     last = page.locator(".exchange").last
-    await ask(page, "/settings")
+    await typed(page, "/settings")
     await page.locator("form.settings select[name=tone]").select_option("formal")
     await page.get_by_role("button", name="Save").click()
     await expect(last.locator(".answer")).to_contain_text("plain → formal", timeout=30_000)
     chat.answer = SAYS
-    await ask(page, PLAIN)
+    await typed(page, PLAIN)
     await expect(last.locator(".answer")).to_contain_text(SAYS, timeout=30_000)
     chat.prompts.clear()
     await page.get_by_role("button", name="Answer as a question").click()
@@ -243,7 +172,7 @@ async def _settings_and_redo(page: Page, chat: FakeChat) -> None:
 
 async def _reminder(page: Page, app: App) -> None:
     """Be reminded on the page: in each tab, also of one that is opened again, until put away."""
-    await ask(page, "/remind me in 10 minutes to call Bob")
+    await typed(page, "/remind me in 10 minutes to call Bob")
     await page.get_by_role("button", name="Confirm").click()
     stands = page.locator(".exchange .answer").filter(has_text="It stands")
     await expect(stands).to_contain_text("call Bob", timeout=30_000)
@@ -289,11 +218,10 @@ async def test_on_the_page(everywhere: Everywhere, tmp_path: Path) -> None:
         await expect(page.locator(".state")).to_have_attribute("data-kind", "ready", timeout=60_000)
         for number, skill in enumerate(SKILLS):
             everywhere.chat.answer, everywhere.chat.fills = skill.says, skill.fills
-            await ask(page, f"/{skill.command} {line(skill)}")
+            await typed(page, f"/{skill.command} {line(skill)}")
             answer = page.locator(".exchange").nth(number).locator(".answer")
             expected = "Slack or Discord" if skill.of_channels else says(skill)
             await expect(answer).to_contain_text(expected, timeout=30_000)
-            await expect(page.locator('[data-outcome="running"]')).to_have_count(0, timeout=30_000)
         await _settings_and_redo(page, everywhere.chat)
         await _reminder(page, everywhere.app)
         await browser.close()
@@ -314,22 +242,18 @@ async def test_in_a_terminal(everywhere: Everywhere, skill: Skill) -> None:
         assert says(skill) in reply.text
 
 
-async def test_a_table_question_at_the_command_line(
-    everywhere: Everywhere, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+async def test_at_the_command_line(
+    everywhere: Everywhere, skill: Skill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    everywhere.chat.answer = TABLE.says
-    data = everywhere.app.settings.data
-    serving = asyncio.create_task(
-        LocalApi(everywhere.app.dispatcher.handle, data / ADDRESS_FILE).run()
-    )
-    await everywhere.slack.until((data / ADDRESS_FILE).exists)
-    places = ["--config", str(config(tmp_path)), "--data", str(data)]
-    verb = ["table", TABLE.text, "--document", SHEET.name]
-    assert await asyncio.to_thread(run, [*places, *verb]) == 0
-    assert TABLE.says in capsys.readouterr().out
-    serving.cancel()
-    with suppress(asyncio.CancelledError):
-        await serving
+    if skill.of_channels:  # it has no verb
+        return
+    places = ["--config", str(config(tmp_path)), "--data", str(everywhere.app.settings.data)]
+    options = [each for name, value in skill.options.items() for each in (f"--{name}", value)]
+    verb = [skill.command, *[skill.text] * bool(skill.text), *options]
+    ended = await asyncio.to_thread(run, [*places, *verb])
+    told = capsys.readouterr()
+    assert ended == 0, told.err
+    assert says(skill) in told.out
 
 
 PLAIN = "Could you sum up the laptops, please?"
@@ -403,6 +327,7 @@ async def test_a_plain_reminder_is_confirmed_with_a_click_on_slack(everywhere: E
     assert "as a question" in str(shown.blocks)
     await slack.click(shown, "reminders:confirm")
     await slack.until(lambda: any("It stands" in str(r) for r in slack.responses[whispered:]))
+    await _cancel_all(everywhere.app)
 
 
 async def test_a_plain_reminder_is_confirmed_with_a_click_on_discord(
@@ -419,6 +344,13 @@ async def test_a_plain_reminder_is_confirmed_with_a_click_on_discord(
     assert "Answer as a question" in str(message.components)
     pressed = discord.person.press(message, "Confirm")
     await discord.until(lambda: "It stands" in said_to(discord, pressed))
+    await _cancel_all(everywhere.app)
+
+
+async def _cancel_all(app: App) -> None:
+    """Leave nothing that a list of reminders would have."""
+    for each in await app.later.reminders.standing():
+        await app.later.reminders.cancel(each.id)
 
 
 @either
