@@ -13,8 +13,12 @@ import pytest
 
 from bot.adapters.web import WebAdapter, to_request
 from bot.adapters.web.due import Card, Cards
-from bot.messages import Language, Reply
-from tests.bot.fakes import collect
+from bot.adapters.web.files import KeptFiles
+from bot.adapters.web.talk import Talk
+from bot.messages import Event, Language, Reply
+from bot.reminders import PAGE
+from tests.bot.fakes import ScriptedHandle, collect
+from tests.bot.inboxes import MemoryInbox
 from tests.bot.later import LAPTOPS, MONDAY, SAYS, START, Bot
 
 TEN_MINUTES = START + timedelta(minutes=10)
@@ -110,13 +114,34 @@ async def test_what_stands_there_outlives_the_process_and_comes_back_once(
             (text,) = await page.says()
             assert "tea" in text
             assert "Late" in text
+    for _ in range(7):  # whoever starts it every day may look a week later
+        async with bots() as bot, on_page(bot, tmp_path) as page:
+            await bot.app.later.reminding.tick()
+            assert await page.says() == [text]
     async with bots() as bot, on_page(bot, tmp_path) as page:
-        await bot.app.later.reminding.tick()
         (card,) = await page.shows()
         await page.cards.put_away(card.id)
     async with bots() as bot, on_page(bot, tmp_path) as page:
         await bot.app.later.reminding.tick()
         assert await page.says() == []
+
+
+async def test_what_ended_the_process_at_each_start_is_told_and_not_tried_again() -> None:
+    inbox, handle = MemoryInbox(), ScriptedHandle([])
+    options = {"reminder": 1, "at": 0.0, "zone": "UTC", "again": True, "since": 0.0}
+    payload = {
+        **{"command": "scheduled", "text": "Who?", "user": "web", "scope": "public"},
+        **{"language": "en", "direct": False, "options": options},
+    }
+    await inbox.add(Event("reminder:1:0", *PAGE, "due", payload))
+    for _ in range(5):
+        await inbox.pending("web")
+    cards = Cards(inbox, Talk(handle.handle, "public"), KeptFiles())
+    await cards.open()
+    await asyncio.gather(*cards._tasks.values())
+    (card,) = cards.standing
+    assert handle.requests == []
+    assert "Who?" in card.exchange.answer
 
 
 async def test_a_newer_one_takes_the_place_of_one_that_nobody_has_seen(

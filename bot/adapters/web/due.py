@@ -14,13 +14,13 @@ from bot.adapters.web.files import KeptFiles
 from bot.adapters.web.session import Exchange
 from bot.adapters.web.talk import SEES, Talk
 from bot.adapters.web.text import say
-from bot.messages import Event, Inbox, Reply
+from bot.messages import Event, Inbox, Reply, Request
 
 log = logging.getLogger(__name__)
 
 _PLATFORM = "web"
 _MOST_STARTS = 5
-"""So often the bot may end over an event before it is taken for the reason."""
+"""So often the bot may end over an event that it never answered before it is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class Card:
     """Something that fell due, with its answer, as the page shows it."""
 
     event: Event
+    request: Request
     at: datetime
     exchange: Exchange
     documents: frozenset[str]
@@ -84,7 +85,7 @@ class Cards:
     async def put_away(self, id: str) -> None:
         """Take a card off the page for good."""
         if card := self._cards.pop(id, None):
-            await self._inbox.done(card.event)
+            await self._done(card.event, card.request)
 
     def refresh(self, documents: Collection[str]) -> None:
         """Have anew what rests on documents that aren't known any more."""
@@ -108,12 +109,13 @@ class Cards:
     async def _answered(self, event: Event) -> None:
         request = due_request(event, SEES, {}, event.id)
         language = request.language or "en"
-        reply = Reply("error", say(language, "broken"), language)
-        if event.starts <= _MOST_STARTS:
+        reply = Reply("error", f"{request.text}\n{say(language, 'broken')}", language)
+        delivery = await self._inbox.begin(request, event)
+        if delivery.parts or event.starts <= _MOST_STARTS:
             reply = await self._talk.reply(request)
         digest = request.command == "digested"
         if digest and reply.outcome == "answer" and not reply.data:  # no news, no card
-            await self._inbox.done(event)
+            await self._done(event, request)
             return
         exchange = Exchange(command=request.command, question="", target=request.text)
         exchange.apply(reply)
@@ -125,12 +127,17 @@ class Cards:
         )
         others = [] if digest else [c for c in self.standing if _same(c.event, event)]
         if any(card.at > at for card in others):
-            await self._inbox.done(event)
+            await self._done(event, request)
             return
         rests_on = frozenset(reply.data or () if digest else cited)
-        self._cards[event.id] = Card(event, at, exchange, rests_on)
+        self._cards[event.id] = Card(event, request, at, exchange, rests_on)
+        await self._inbox.posted(request, 0, [event.id])
         for card in others:
             await self.put_away(card.id)
+
+    async def _done(self, event: Event, request: Request) -> None:
+        await self._inbox.delivered(request)
+        await self._inbox.done(event)
 
 
 def _same(one: Event, other: Event) -> bool:
