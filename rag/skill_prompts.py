@@ -61,15 +61,21 @@ _EXTRACT = {
         "每个值照抄原文，原文没有的填 null。\n{schema}\n只写 JSON。"
     ),
 }
+# Without examples of it small models hardly ever choose none.
 _CHOOSE = {
     "en": (
-        "Tools:\n<text>\n{tools}\n</text>\n\nQuestion: {question}\n\nWhich tool tells what the "
-        "question asks? Write its name, or {none} where no tool does.\n{schema}\n"
-        "Write only the JSON."
+        "Tools:\n<text>\n{tools}\n- {none}: anything else: the team's own rules, documents, "
+        "numbers and people, small talk, writing\n</text>\n\nExamples of {none}:\n"
+        "How many people work here? -> {none}\nWhat may I claim for a taxi? -> {none}\n"
+        "Thanks! -> {none}\n\nQuestion: {question}\n\nWhich one tells what the question asks?\n"
+        'Write only the JSON: {{"tool": …}}'
     ),
     "zh": (
-        "工具：\n<text>\n{tools}\n</text>\n\n问题：{question}\n\n哪个工具能查到问题要的内容？"
-        "写出它的名称；都不能就写 {none}。\n{schema}\n只写 JSON。"
+        "工具：\n<text>\n{tools}\n"
+        "- {none}: 其他一切：团队自己的制度、文档、数据和人员，闲聊，写作\n</text>\n\n"
+        "属于 {none} 的例子：\n公司有多少人？ -> {none}\n打车费怎么报销？ -> {none}\n"
+        "谢谢！ -> {none}\n\n问题：{question}\n\n哪一个能查到问题要的内容？\n"
+        '只写 JSON：{{"tool": …}}'
     ),
 }
 _FILL = {
@@ -126,12 +132,12 @@ def extraction_prompt(name: str, text: str, schema: str, language: Language) -> 
 
 
 def choosing_prompt(
-    question: str, tools: Mapping[str, str], none: str, schema: str, language: Language
+    question: str, tools: Mapping[str, str], none: str, language: Language
 ) -> list[BaseMessage]:
     """Return the messages that ask the model which tool a question wants, by what each tells."""
     listed = "\n".join(f"- {name}: {about}" for name, about in tools.items())
     return chat_prompt(_CHOOSE[language]).format_messages(
-        question=quoted(question), tools=quoted(listed), none=none, schema=schema, history=[]
+        question=quoted(question), tools=quoted(listed), none=none, history=[]
     )
 
 

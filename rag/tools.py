@@ -61,7 +61,10 @@ class Parameter:
     @property
     def schema(self) -> dict[str, Any]:
         """Return its JSON Schema; null is what the question doesn't say."""
-        schema: dict[str, Any] = {"type": [self.type, "null"], "description": self.about}
+        # Words, since not every server that is held to a schema knows every pattern.
+        about = f"{self.about}; fits {self.pattern}" if self.pattern else self.about
+        about += "" if self.required else "; null if the question doesn't say it"
+        schema: dict[str, Any] = {"type": [self.type, "null"], "description": about}
         return schema | ({"enum": [*self.choices, None]} if self.choices else {})
 
     def written(self, name: str, value: Value) -> str | None:
@@ -76,7 +79,7 @@ class Parameter:
         if len(text) > _LONGEST or not text.isprintable():
             raise ValueUnusable(name, "it is too long, or has characters that nobody sees")
         if self.pattern is not None and not re.fullmatch(self.pattern, text):
-            raise ValueUnusable(name, "it doesn't fit its pattern")
+            raise ValueUnusable(name, f"{text!r} doesn't fit {self.pattern}")
         return text
 
 
@@ -148,6 +151,16 @@ class Tool:
             "required": list(self.parameters),
             "additionalProperties": False,
         }
+
+    def unusable(self, values: Mapping[str, Value]) -> ValueUnusable | None:
+        """Return what is wrong with a value that is given, if anything is."""
+        try:
+            for name, each in self.parameters.items():
+                if values.get(name) is not None:
+                    each.written(name, values[name])
+        except ValueUnusable as error:
+            return error
+        return None
 
     def address(self, values: Mapping[str, Value]) -> str:
         """Return the address with the values in their places; raise `ValueUnusable`."""

@@ -150,6 +150,45 @@ async def test_a_value_that_may_not_be_sent_is_refused_with_what_is_needed(
     assert not site.asked
 
 
+FITS = {"parameters": {"service": {"about": "Which service", "pattern": "[a-z]+"}}}
+
+
+@pytest.mark.parametrize("declared", [FITS], ids=["pattern"])
+@pytest.mark.parametrize(("second", "asked"), [("billing", ["/services/billing"]), ("B", [])])
+async def test_a_value_that_does_not_fit_is_asked_for_once_more(
+    ask: Ask, chat: FakeChat, site: Site, second: str, asked: list[str]
+) -> None:
+    class Corrected(dict[str, str]):
+        def __getitem__(self, name: str) -> str:
+            told = "doesn't fit" in str(chat.prompts[-1][-1].content)
+            return second if name == "service" and told else super().__getitem__(name)
+
+    chat.fills = Corrected(tool="health", service="BILLING")
+    _, reply = await ask(request(QUESTION, "lookup"))
+    assert [each.path for each in site.asked] == asked
+    assert reply.outcome == ("answer" if asked else "refusal")
+
+
+@pytest.mark.parametrize(
+    ("question", "value", "said"),
+    [
+        ("How is service 48213?", "48213", True),
+        ("How is service 48,213 doing?", "48213", True),
+        ("四万八千二百一十三号怎么样？", "48213", True),
+        ("How is my service?", "48213", False),
+        ("How is service 4821?", "48213", False),
+        ("How is my service?", "s12", True),  # it may have been worked out
+    ],
+)
+async def test_a_long_number_that_the_question_does_not_say_is_never_sent(
+    ask: Ask, chat: FakeChat, site: Site, question: str, value: str, said: bool
+) -> None:
+    chat.fills = {"tool": "health", "service": value}
+    _, reply = await ask(request(question, "lookup"))
+    assert [each.path for each in site.asked] == [f"/services/{value}"] * said
+    assert said or (reply.outcome, "Which service" in reply.text) == ("refusal", True)
+
+
 @pytest.mark.parametrize("declared", [{"scope": "folder:ops"}], ids=["scope"])
 async def test_a_tool_of_a_scope_does_not_exist_for_others(
     ask: Ask, chat: FakeChat, site: Site
