@@ -38,6 +38,8 @@ _LEAST_CONTEXT = 64
 _SPARE = 3
 # From this confidence on, the model isn't asked whether the sources have the answer at all.
 _SURE = 0.8
+# From this one on, what the sources say is quoted where nothing that the model wrote is proven.
+_QUOTED = 0.4
 # A quotation instead of an answer has this share of the question's words, by weight.
 _QUOTABLE = 0.5
 
@@ -271,10 +273,11 @@ class RagPipeline:
 
     def _quoted(self, judge: Proof, language: Language, proof: Outcome) -> Sentence | None:
         """Return what the sources say word for word, where that surely answers."""
-        if self._is_doubtful(proof) or (proof.confidence is not None and proof.confidence < _SURE):
+        confidence = proof.confidence
+        if self._is_doubtful(proof) or (confidence is not None and confidence < _QUOTED):
             return None
         # Where retrieval can't tell, the words of the question have to be there.
-        found = judge.quotation(least=_QUOTABLE if proof.confidence is None else 0.0)
+        found = judge.quotation(least=_QUOTABLE if confidence is None else 0.0)
         if found is None or language_of(found.quote) != language:
             return None
         return Sentence(quotation(found.document, found.quote, language), (found,))

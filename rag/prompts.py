@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from langchain_core.messages import BaseMessage
 from langchain_core.prompts import ChatPromptTemplate, MessagesPlaceholder
 
-from rag.language import Language
+from rag.language import Language, language_of
 
 # One system prompt for both languages: models keep the prefix that they read last.
 _SYSTEM = (
@@ -33,12 +33,14 @@ _UNSEEN = re.compile("[\u200b\u2060\ufeff\u00ad\U000e0000-\U000e007f]")
 # that the sources do answer. So they are invited only where retrieval itself is in doubt.
 _SURE = {
     "en": "Answer in one sentence, in the words of the source.",
-    "zh": "请根据资料用一句话回答，不要改变原意。",
+    "zh": "请用资料中的原句回答，只写一句话。",
 }
+# A sentence in the other language isn't to be copied.
+_SURE_ACROSS = {"en": _SURE["en"], "zh": "请根据资料用一句话回答，不要改变原意。"}
 _IN_DOUBT = {
     "en": (
-        "Answer in one sentence from the sources. If the sources say nothing about it, "
-        "reply: I don't know."
+        "Answer in one full sentence that copies the words of the source, with the name, number or "
+        "date that is asked for. If the sources say nothing about it, reply: I don't know."
     ),
     "zh": "请根据资料用一句话回答。如果资料完全没有提到，请回答：我不知道。",
 }
@@ -127,7 +129,8 @@ def ask_prompt(
     `sure` says that the sources have the answer; else the model may say that they don't. `chosen`
     says that the language is the place's choice, whatever the question is in.
     """
-    how = (_SURE if sure else _IN_DOUBT)[language]
+    surely = _SURE if language_of(sources) == language else _SURE_ACROSS
+    how = (surely if sure else _IN_DOUBT)[language]
     if chosen:
         how += _IN_LANGUAGE[language]
     return chat_prompt(_ASK[language], language if chosen else None).format_messages(

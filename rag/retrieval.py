@@ -282,6 +282,6 @@ def _sureness(
         return None
     which = found.asked.index(asked)
     possible = sum(asked.rarities.values()) * MAX_WEIGHT
-    gate = SAME_LANGUAGE if language == asked.language else ACROSS_LANGUAGES
+    gate = SAME_LANGUAGE[language] if language == asked.language else ACROSS_LANGUAGES
     said = signals(found.cosines[which][inside], keywords[which][inside], usual, possible)
     return gate.confidence(said)

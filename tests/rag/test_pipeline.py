@@ -231,7 +231,7 @@ class TestProof:
 
     async def test_in_doubt_or_in_another_language_it_is_a_refusal(self) -> None:
         desks = [
-            Desk([WRONG], find=lambda query: found(MEALS, confidence=0.5)),
+            Desk([WRONG], find=lambda query: found(MEALS, confidence=0.35)),
             Desk([WRONG], find=lambda query: found(MEALS, confidence=None)),
             Desk([WRONG], find=lambda query: found("年假要提前两周申请。")),
         ]
