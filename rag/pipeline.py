@@ -229,7 +229,7 @@ class RagPipeline:
                             break
                     clock.mark("first_text", once=True)
                     proof = replace(proof, shown=proof.shown + 1)
-                    yield Sentence(lead + text, checked.citations)
+                    yield _worded(lead + text, checked.citations, language)
                     lead = ""
             if proof.withheld:
                 log.info(
@@ -335,6 +335,14 @@ class RagPipeline:
                 break
             turns = [*pair, *turns]
         return ask_prompt(question, text, language, turns, sure=sure, chosen=chosen)
+
+
+def _worded(text: str, citations: tuple[Citation, ...], language: Language) -> Sentence:
+    """Return a proven sentence; a bare name in the other script as its source puts it."""
+    if language_of(text) != language == language_of(citations[0].quote):
+        said = quotation(citations[0].document, citations[0].quote, language)
+        return Sentence(said, citations)
+    return Sentence(text, citations)
 
 
 def _contrary(

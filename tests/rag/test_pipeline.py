@@ -229,6 +229,12 @@ class TestProof:
         assert last(events).outcome == "answer"
         assert (last(events).proof.shown, last(events).proof.withheld) == (1, withheld)
 
+    async def test_a_bare_name_in_the_other_script_comes_with_its_sentence(self) -> None:
+        told = "这套系统由 Night Heron Team 维护。"
+        desk = Desk(["Night Heron Team"], find=lambda query: found(told))
+        events = await collect(desk.stream("这套系统由谁维护？"))
+        assert text(events) == f"《1.txt》写道：“{told}”"
+
     async def test_in_doubt_or_in_another_language_it_is_a_refusal(self) -> None:
         desks = [
             Desk([WRONG], find=lambda query: found(MEALS, confidence=0.35)),
