@@ -23,6 +23,7 @@ import hashlib
 import json
 import os
 import platform
+import statistics
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, Sequence
@@ -173,10 +174,31 @@ def retrieval(out: Path) -> None:
     """Measure recall over the full sets, in one language and across."""
     for name in SETS:
         place = out / name
-        evaluate(out, f"retrieval-{name}", place / "all.jsonl", place / "all", "--retrieval-only")
+        _retrieved(out, name, place / "all.jsonl", place / "all")
     for name, (_, documents) in ACROSS.items():
-        questions = out / f"{name}.jsonl"
-        evaluate(out, f"retrieval-{name}", questions, out / documents / "all", "--retrieval-only")
+        _retrieved(out, name, out / f"{name}.jsonl", out / documents / "all")
+
+
+def _retrieved(out: Path, name: str, questions: Path, documents: Path) -> None:
+    run = f"retrieval-{name}"
+    kept = ("--results", str(out / f"{run}.jsonl"))
+    evaluate(out, run, questions, documents, "--retrieval-only", *kept)
+
+
+def same_sources(out: Path, name: str) -> tuple[float, float]:
+    """Return how alike what a question finds is to what the same one finds in the other language.
+
+    Over the same documents: the mean Jaccard index of the documents of the three passages that are
+    read, and the share of questions whose first one is the same.
+    """
+    pairs = []
+    for run in (name, ACROSS[name][1]):
+        lines = (out / f"retrieval-{run}.jsonl").read_text(encoding="utf-8").split("\n")
+        results = [json.loads(line) for line in lines if line.strip()]
+        pairs.append({result["id"]: result["found"] for result in results})
+    both = [(pairs[0][key], pairs[1][key]) for key in pairs[0].keys() & pairs[1].keys()]
+    alike = [len({*one} & {*other}) / len({*one} | {*other}) for one, other in both]
+    return statistics.fmean(alike), statistics.fmean(one[:1] == other[:1] for one, other in both)
 
 
 def answers(out: Path, half: str, only: Collection[str] = ()) -> None:
@@ -213,6 +235,13 @@ def table(out: Path) -> str:
         cells += [f"{100 * found['recall_at_10']:.1f}", f"{found['mrr']:.3f}"]
         name = report_file.stem.removeprefix("retrieval-")
         lines.append(f"| {name} | {report['questions']} | {' | '.join(cells)} |")
+    for name in ACROSS:
+        if (out / f"retrieval-{name}.jsonl").exists():
+            alike, first = same_sources(out, name)
+            lines += [
+                "",
+                f"{name}: Jaccard index of what is read {alike:.2f}, same first {first:.2f}",
+            ]
     columns = {
         "contains": "contains the answer",
         "f1": "F1",

@@ -22,6 +22,7 @@ from rag.pipeline import Event, Finished, Sentence
 from rag.retrieval import Retrieval
 
 _DEEPEST = 10
+_READ = 3
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 _HAN_OR_WORD = re.compile(r"[\u3400-\u9fff]|[^\s\u3400-\u9fff]+")
 _SQUAD_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -63,6 +64,8 @@ class Result:
     support: float | None = None
     withheld: int = 0
     sentences: tuple[Shown, ...] = ()
+    found: tuple[str, ...] = ()
+    """The documents of the first three passages, in their order."""
 
 
 def read_questions(file: Path, *, limit: int | None = None, seed: int = 0) -> list[Question]:
@@ -138,8 +141,9 @@ async def _ask(
     retrieval = await retrieve(question.question, audience)
     found = [hit.passage.document for hit in retrieval.hits[:_DEEPEST]]
     rank = found.index(question.document) + 1 if question.document in found else 0
+    read = tuple(dict.fromkeys(found[:_READ]))
     if answer is None:
-        return Result(question.id, {"rank": rank}, confidence=retrieval.confidence)
+        return Result(question.id, {"rank": rank}, confidence=retrieval.confidence, found=read)
     sentences: list[Sentence] = []
     end: Finished | None = None
     async with aclosing(answer(question.question, audience)) as events:
@@ -170,6 +174,7 @@ async def _ask(
             )
             for sentence in sentences
         ),
+        read,
     )
 
 
@@ -182,7 +187,7 @@ def _read_kept(file: Path) -> dict[str, Result]:
             entry = json.loads(line)
         except ValueError:
             continue  # the line that was being written when the run was stopped
-        entry["cited"] = tuple(entry["cited"])
+        entry["found"], entry["cited"] = tuple(entry["found"]), tuple(entry["cited"])
         entry["sentences"] = tuple(
             Shown(each["text"], tuple(each["documents"]), tuple(each["quotes"]))
             for each in entry["sentences"]

@@ -196,6 +196,7 @@ async def test_what_was_shown_and_cited_is_kept_for_who_reads_it(tmp_path: Path)
         {"text": "Yes\u2028是。", "documents": [], "quotes": []},
     ]
     assert (line["confidence"], line["support"], line["withheld"]) == (0.9, 0.5, 1)
+    assert line["found"] == ["1.txt", "2.txt"]
 
 
 async def test_retrieval_alone_asks_no_model(tmp_path: Path) -> None:
