@@ -27,6 +27,9 @@ from rag.language import HAN, language_of
 _ENOUGH_WORDS = 0.6
 # A sentence that only says the question again is proven by a source that says all of it.
 _ENOUGH_ECHO = 0.75
+# Of the question's words that a sentence repeats, the share that its passages must have anywhere:
+# with fewer they are about something else.
+_ENOUGH_REPEATED = 0.4
 # Across languages: how many standard deviations a source's sentence has to be nearer than usual.
 _ENOUGH_MEANING = 1.0
 # With fewer sentences to compare with, nothing is usual.
@@ -93,6 +96,10 @@ class _Window:
         return _plain(self.text)
 
     @cached_property
+    def passage_terms(self) -> frozenset[int]:
+        return self.terms.union(*self.source.terms)
+
+    @cached_property
     def numbers(self) -> list[Number]:
         years = " ".join(_YEAR.findall(self.called))
         return numbers(f"{self.text} {years}")
@@ -110,6 +117,8 @@ class _Claim:
 
     plain: str
     words: Mapping[int, float]
+    repeated: Mapping[int, float]
+    """The question's words in it."""
     order: Sequence[tuple[int, float]]
     """Its weighty words as they follow each other, and how long each is."""
     numbers: Sequence[Number]
@@ -132,6 +141,12 @@ class _Claim:
         found = frozenset[int]().union(*(window.terms for window in windows))
         total = sum(self.words.values())
         return sum(self.words[term] for term in found & self.words.keys()) / total if total else 1.0
+
+    def is_about(self, windows: Sequence[_Window]) -> bool:
+        """Tell whether the passages are about what the sentence takes from the question."""
+        found = frozenset[int]().union(*(window.passage_terms for window in windows))
+        there = sum(self.repeated[term] for term in found & self.repeated.keys())
+        return there >= _ENOUGH_REPEATED * sum(self.repeated.values())
 
     def made_up(self, windows: Sequence[_Window]) -> bool:
         """Tell whether a phrase of it stands in none of the windows."""
@@ -220,6 +235,7 @@ class Proof:
         return _Claim(
             plain=_plain(sentence),
             words={term: self._weight(term) for term in words},
+            repeated={term: self._weight(term) for term in said & self._asked},
             order=[(term_id(term), _PAIR if _HAN.match(term) else 1.0) for term in order],
             numbers=stated,
             names=called,
@@ -257,6 +273,7 @@ class Proof:
         enough = _ENOUGH_ECHO if claim.echo else _ENOUGH_WORDS
         return (
             claim.share(windows) >= enough
+            and claim.is_about(windows)
             and not claim.made_up(windows)
             and claim.held(windows) == len(claim.numbers) + len(claim.names)
             and self._same_polarity(claim, windows)

@@ -266,3 +266,27 @@ def test_what_its_own_language_contradicts_is_not_proven_in_another() -> None:
     )
     assert cited(judge.check("团队成员每年有 25 天年假。")) == [1]
     assert not judge.check("团队成员每年有 26 天年假。").supported
+
+
+@pytest.mark.parametrize(
+    ("question", "other", "own", "sentence"),
+    [
+        (
+            "Which borough of the harbour district has most residents?",
+            "The western county has three: Wolverton, Dudley and Coventry.",
+            "Most residents of the harbour district live in its largest borough, Coventry.",
+            "Coventry has most residents of the harbour district.",
+        ),
+        (
+            "夜鹭物流公司是什么性质的公司？",
+            "东岸传媒的母公司是上海的一家集团，旗下子公司制作节目。",
+            "上海的一家集团有两家子公司，夜鹭物流公司和东岸传媒。",
+            "夜鹭物流公司是上海的一家集团的子公司。",
+        ),
+    ],
+)
+def test_what_a_passage_says_of_something_else_proves_nothing(
+    question: str, other: str, own: str, sentence: str
+) -> None:
+    assert not proof(other, question=question).check(sentence).supported
+    assert proof(own, question=question).check(sentence).supported
